@@ -1,0 +1,50 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A new file open for writing at any offset, from several threads at once.
+public final class OutputFile: Sendable {
+  public let path: String
+  private let descriptor: Int32
+
+  /// Creates the file, or empties it where it exists.
+  public init(path: String) throws(FileFault) {
+    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw FileFault("create", path: path, errno: errno, isOutput: true)
+    }
+    self.path = path
+    self.descriptor = descriptor
+  }
+
+  deinit { close(descriptor) }
+
+  public func write(_ bytes: RawSpan, at offset: Int) throws(FileFault) {
+    let count = bytes.byteCount
+    let number = unsafe bytes.withUnsafeBytes { buffer -> Int32 in
+      var done = 0
+      while done < count {
+        let put = unsafe pwrite(
+          descriptor, buffer.baseAddress.unsafelyUnwrapped + done, count - done, off_t(offset + done))
+        if put < 0, errno == EINTR { continue }
+        if put < 0 { return errno }
+        done += put
+      }
+      return 0
+    }
+    guard number == 0 else { throw FileFault("write", path: path, errno: number, isOutput: true) }
+  }
+
+  public func write(_ bytes: [UInt8], at offset: Int) throws(FileFault) {
+    try unsafe write(bytes.span.bytes, at: offset)
+  }
+
+  /// Waits until the bytes are on the disk.
+  public func synchronize() throws(FileFault) {
+    guard fsync(descriptor) == 0 else {
+      throw FileFault("write", path: path, errno: errno, isOutput: true)
+    }
+  }
+}
