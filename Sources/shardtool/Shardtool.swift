@@ -1,0 +1,14 @@
+import ArgumentParser
+import CommandLineSupport
+
+@main
+struct Shardtool: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "shardtool",
+    abstract: "Prepares language models for several small machines: quantizes, plans, packs.",
+    version: "0.1.0",
+    subcommands: []
+  )
+
+  static func main() { Program.run(Self.self) }
+}
