@@ -1,1 +1,2 @@
-int ck_placeholder(void);
+#include "ck_formats.h"
+#include "ck_quantize.h"

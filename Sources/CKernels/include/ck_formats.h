@@ -1,0 +1,51 @@
+/* Stored weight formats: what the bytes of the planes mean. Encoder, reference decoder and
+ * kernels take their constants from here.
+ *
+ * q8  row_scale F32 [rows]; block_scale U8 [rows, C/32]; codes I8 [rows, C]
+ *     value = row_scale * block_scale * code, code in -127..127
+ * q4  row_scale F32 [rows]; block_scale U8 [rows, C/16]; codes U8 [rows, C/2]
+ *     byte b of block_scale: l = (b & 254) - 127, grid = b & 1
+ *     value = row_scale * l * grid[code]; column 2j is the low nibble of byte j, 2j+1 the high
+ * C is the number of columns padded up to a multiple of 32; codes of the padding are those
+ * nearest to zero, and activations there are zero. */
+#ifndef CK_FORMATS_H
+#define CK_FORMATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  CK_COLUMN_MULTIPLE = 32,
+  CK_Q8_BLOCK = 32,
+  CK_Q4_BLOCK = 16,
+  CK_Q4_GRID_SIZE = 16,
+  /* Block scales of q4 are odd numbers from -127 to 127. */
+  CK_Q4_SCALE_BIAS = 127,
+  /* The code whose grid value is nearest to zero, for padding columns. */
+  CK_Q4_ZERO_CODE_0 = 8,
+  CK_Q4_ZERO_CODE_1 = 8
+};
+
+/* The two non-linear grids; a negative block scale mirrors them. */
+#define CK_Q4_GRID_0 \
+  { -127, -104, -83, -63, -47, -33, -21, -9, 1, 12, 23, 35, 49, 64, 82, 113 }
+#define CK_Q4_GRID_1 \
+  { -125, -103, -79, -61, -44, -30, -18, -7, 4, 16, 28, 40, 54, 70, 90, 127 }
+
+/* Columns of the stored form. */
+static inline size_t ck_padded_columns(size_t columns) {
+  return (columns + CK_COLUMN_MULTIPLE - 1) / CK_COLUMN_MULTIPLE * CK_COLUMN_MULTIPLE;
+}
+
+/* One grid value; `grid` is 0 or 1 and `code` 0 to 15. */
+static inline int32_t ck_q4_grid_value(uint32_t grid, uint32_t code) {
+  static const int8_t grids[2][CK_Q4_GRID_SIZE] = {CK_Q4_GRID_0, CK_Q4_GRID_1};
+  return grids[grid & 1][code & 15];
+}
+
+/* The signed block scale in a byte of block_scale. */
+static inline int32_t ck_q4_block_scale(uint8_t byte) {
+  return (int32_t)(byte & 254) - CK_Q4_SCALE_BIAS;
+}
+
+#endif
