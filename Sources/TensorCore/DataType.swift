@@ -1,10 +1,16 @@
 /// Element types of the safetensors format, with the names it uses.
 public enum DataType: String, Sendable, CaseIterable {
   case bool = "BOOL"
+  case f4 = "F4"
+  case f6e2m3 = "F6_E2M3"
+  case f6e3m2 = "F6_E3M2"
   case u8 = "U8"
   case i8 = "I8"
   case f8e5m2 = "F8_E5M2"
   case f8e4m3 = "F8_E4M3"
+  case f8e5m2fnuz = "F8_E5M2FNUZ"
+  case f8e4m3fnuz = "F8_E4M3FNUZ"
+  case f8e8m0 = "F8_E8M0"
   case i16 = "I16"
   case u16 = "U16"
   case f16 = "F16"
@@ -12,17 +18,29 @@ public enum DataType: String, Sendable, CaseIterable {
   case i32 = "I32"
   case u32 = "U32"
   case f32 = "F32"
+  case c64 = "C64"
   case i64 = "I64"
   case u64 = "U64"
   case f64 = "F64"
 
-  /// Bytes of one element.
-  public var byteCount: Int {
+  /// Bits of one element; not always whole bytes.
+  public var bitCount: Int {
     switch self {
-    case .bool, .u8, .i8, .f8e5m2, .f8e4m3: 1
-    case .i16, .u16, .f16, .bf16: 2
-    case .i32, .u32, .f32: 4
-    case .i64, .u64, .f64: 8
+    case .f4: 4
+    case .f6e2m3, .f6e3m2: 6
+    case .bool, .u8, .i8, .f8e5m2, .f8e4m3, .f8e5m2fnuz, .f8e4m3fnuz, .f8e8m0: 8
+    case .i16, .u16, .f16, .bf16: 16
+    case .i32, .u32, .f32: 32
+    case .c64, .i64, .u64, .f64: 64
     }
+  }
+
+  /// Bytes of one element, rounded up for the types smaller than a byte.
+  public var byteCount: Int { (bitCount + 7) / 8 }
+
+  /// Bytes of so many elements; nil where that is no whole number of bytes or overflows.
+  public func byteCount(elements: Int) -> Int? {
+    let (bits, overflow) = elements.multipliedReportingOverflow(by: bitCount)
+    return overflow || bits % 8 != 0 ? nil : bits / 8
   }
 }
