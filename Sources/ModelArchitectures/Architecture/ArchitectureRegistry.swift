@@ -1,0 +1,80 @@
+import StrictJSON
+
+/// Every model family, one line each.
+public enum ArchitectureRegistry {
+  public static let all: [any ModelArchitecture.Type] = [
+    Llama.self
+  ]
+
+  /// The architecture that a config.json describes.
+  ///
+  /// - Parameter configuration: config.json of a checkpoint, quantized by us or not.
+  /// - Throws: `ArchitectureFault` for an unknown family, code of its own (`auto_map`), weights
+  ///   another tool has quantized, a task other than language modelling, or any value that
+  ///   the family's forward pass does not honour.
+  public static func architecture(
+    for configuration: JSONObject
+  ) throws(ArchitectureFault) -> any ModelArchitecture {
+    let reader = ConfigurationReader(configuration)
+    let modelType = try reader.string("model_type")
+    guard let family = all.first(where: { $0.modelTypes.contains(modelType) }) else {
+      let known = all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
+      throw .configuration(
+        "model_type", "is '\(modelType)', which is not supported (supported: \(known))")
+    }
+    try refuseForeignKeys(reader)
+    let architecture = try family.init(configuration: reader)
+    try check(architecture.dimensions)
+    return architecture
+  }
+
+  private static func refuseForeignKeys(_ reader: ConfigurationReader) throws(ArchitectureFault) {
+    if reader.has("auto_map") {
+      throw .configuration(
+        "auto_map", "asks to run code from the checkpoint, which is never done")
+    }
+    if let quantization = reader.value("quantization_config") {
+      guard quantization["quant_method"]?.string == "shardtool" else {
+        let method = quantization["quant_method"]?.string ?? "unknown"
+        throw .configuration(
+          "quantization_config",
+          "says the weights are already quantized by '\(method)'; give the fp16 checkpoint")
+      }
+    }
+    if let architectures = reader.value("architectures") {
+      let names = architectures.array?.compactMap(\.string) ?? []
+      guard names.isEmpty || names.contains(where: isLanguageModel) else {
+        throw .configuration(
+          "architectures", "is \(names.joined(separator: ", ")), which is no language model head")
+      }
+    }
+  }
+
+  private static func isLanguageModel(_ name: String) -> Bool {
+    name.hasSuffix("ForCausalLM") || name.hasSuffix("LMHeadModel")
+      || name.hasSuffix("ForConditionalGeneration")
+  }
+
+  /// Bounds that keep every later product within 64 bits and every loop short.
+  private static func check(_ d: ModelDimensions) throws(ArchitectureFault) {
+    let limits: [(String, Int, Int)] = [
+      ("vocabulary size", d.vocabularySize, 1 << 24), ("hidden size", d.hiddenSize, 1 << 20),
+      ("number of layers", d.layerCount, 10_000), ("number of heads", d.headCount, 1 << 16),
+      ("number of key-value heads", d.keyValueHeadCount, 1 << 16),
+      ("head dimension", d.headDimension, 1 << 14),
+      ("intermediate size", d.intermediateSize, 1 << 22),
+      ("maximum position", d.contextLength, 1 << 26),
+    ]
+    for (name, value, limit) in limits where !(1...limit).contains(value) {
+      throw ArchitectureFault(
+        code: "configuration",
+        message: "config.json: the \(name) is \(value); expected 1 to \(limit)")
+    }
+    guard d.headCount % d.keyValueHeadCount == 0 else {
+      throw ArchitectureFault(
+        code: "configuration",
+        message: "config.json: \(d.headCount) heads cannot share \(d.keyValueHeadCount) "
+          + "key-value heads evenly")
+    }
+  }
+}

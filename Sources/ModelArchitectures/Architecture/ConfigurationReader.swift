@@ -1,0 +1,132 @@
+import StrictJSON
+import TensorKernels
+
+/// Typed access to config.json: a key of the wrong kind is an error, never a default.
+public struct ConfigurationReader: Sendable {
+  private let object: JSONObject
+
+  public init(_ object: JSONObject) { self.object = object }
+
+  /// The value of a key that is present and not null.
+  public func value(_ key: String) -> JSONValue? {
+    guard let value = object[key], !value.isNull else { return nil }
+    return value
+  }
+
+  public func has(_ key: String) -> Bool { value(key) != nil }
+
+  /// Whether the key stands in the file, be it as null.
+  public func isPresent(_ key: String) -> Bool { object[key] != nil }
+
+  /// A nested object, such as `text_config`.
+  public func object(_ key: String) throws(ArchitectureFault) -> ConfigurationReader? {
+    guard let value = value(key) else { return nil }
+    guard let object = value.object else { throw wrongKind(key, "an object", value) }
+    return ConfigurationReader(object)
+  }
+
+  /// The first of several spellings that is present, as a positive integer.
+  public func positive(_ keys: String...) throws(ArchitectureFault) -> Int {
+    for key in keys { if let number = try optionalPositive(key) { return number } }
+    throw .configuration(keys[0], "is missing")
+  }
+
+  public func optionalPositive(_ key: String) throws(ArchitectureFault) -> Int? {
+    guard let value = value(key) else { return nil }
+    guard let number = value.int else { throw wrongKind(key, "a positive integer", value) }
+    guard number > 0 else {
+      throw .configuration(key, "is \(number); expected a positive integer")
+    }
+    return number
+  }
+
+  /// An integer that may be absent, null or 0, all three meaning "none".
+  public func optionalCount(_ key: String) throws(ArchitectureFault) -> Int? {
+    guard let value = value(key) else { return nil }
+    if value.int == 0 { return nil }
+    return try optionalPositive(key)
+  }
+
+  public func number(_ key: String) throws(ArchitectureFault) -> Double? {
+    guard let value = value(key) else { return nil }
+    guard let number = value.double else { throw wrongKind(key, "a number", value) }
+    return number
+  }
+
+  public func positiveNumber(
+    _ key: String, default fallback: Double
+  ) throws(ArchitectureFault) -> Double {
+    let number = try number(key) ?? fallback
+    guard number > 0 else { throw .configuration(key, "is \(number); expected more than 0") }
+    return number
+  }
+
+  public func string(_ key: String) throws(ArchitectureFault) -> String {
+    guard let string = try optionalString(key) else { throw .configuration(key, "is missing") }
+    return string
+  }
+
+  public func optionalString(_ key: String) throws(ArchitectureFault) -> String? {
+    guard let value = value(key) else { return nil }
+    guard let string = value.string else { throw wrongKind(key, "a string", value) }
+    return string
+  }
+
+  public func bool(_ key: String, default fallback: Bool) throws(ArchitectureFault) -> Bool {
+    guard let value = value(key) else { return fallback }
+    guard let flag = value.bool else { throw wrongKind(key, "true or false", value) }
+    return flag
+  }
+
+  /// Refuses a flag that the forward pass does not implement.
+  public func require(_ key: String, is expected: Bool) throws(ArchitectureFault) {
+    let found = try bool(key, default: expected)
+    guard found == expected else {
+      throw .configuration(key, "is \(found), which is not supported")
+    }
+  }
+
+  /// The activation function of the feed-forward network, by Hugging Face's name.
+  ///
+  /// `gelu_new` and `gelu_pytorch_tanh` are the tanh form, `gelu` the erf form.
+  public func activation(_ keys: String..., default fallback: Activation? = nil)
+    throws(ArchitectureFault) -> Activation
+  {
+    for key in keys {
+      guard let name = try optionalString(key) else { continue }
+      switch name {
+      case "silu", "swish": return .silu
+      case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .geluTanh
+      case "gelu": return .gelu
+      case "relu": return .relu
+      default: throw .configuration(key, "is '\(name)', which is not a known activation")
+      }
+    }
+    guard let fallback else { throw .configuration(keys[0], "is missing") }
+    return fallback
+  }
+
+  /// Channels of one head: `head_dim` where given, else `hidden` / `heads`.
+  public func headDimension(
+    hiddenSize: Int, headCount: Int
+  ) throws(ArchitectureFault) -> Int {
+    let given = try optionalPositive("head_dim")
+    guard given != nil || hiddenSize % headCount == 0 else {
+      throw .configuration(
+        "hidden_size",
+        "is \(hiddenSize), no multiple of the \(headCount) attention heads, and no head_dim "
+          + "is given")
+    }
+    let dimension = given ?? hiddenSize / headCount
+    guard dimension % 2 == 0 else {
+      throw .configuration("head_dim", "is \(dimension); rotary positions need an even number")
+    }
+    return dimension
+  }
+
+  private func wrongKind(
+    _ key: String, _ expected: String, _ value: JSONValue
+  ) -> ArchitectureFault {
+    .configuration(key, "is \(value.kindName); expected \(expected)")
+  }
+}

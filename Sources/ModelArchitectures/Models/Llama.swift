@@ -1,0 +1,181 @@
+import TensorCore
+import TensorKernels
+
+/// Llama 1, 2 and 3, and Mistral, which differs by its sliding window only.
+///
+/// Reference: Touvron et al. 2023, "Llama 2"; Jiang et al. 2023, "Mistral 7B"; Hugging Face
+/// transformers, `models/llama/modeling_llama.py` and `models/mistral/modeling_mistral.py`.
+struct Llama: ModelArchitecture {
+  static let family = "Llama, Mistral"
+  static let modelTypes = ["llama", "mistral"]
+  static let quirks = [
+    "grouped-query attention", "sliding window", "rope scaling (linear, llama3, yarn)",
+    "head_dim apart from hidden_size / heads", "tied embeddings", "biases",
+  ]
+
+  // MARK: Configuration
+
+  /// What config.json says, by its keys.
+  struct Configuration: Sendable {
+    let dimensions: ModelDimensions
+    /// rms_norm_eps: ε of every norm.
+    let epsilon: Double
+    /// hidden_act.
+    let activation: Activation
+    /// attention_bias: biases on q, k, v and o (Llama only).
+    let attentionHasBias: Bool
+    /// mlp_bias: biases on gate, up and down (Llama only).
+    let feedForwardHasBias: Bool
+    /// sliding_window: keys a token attends to; absent, null or 0 means all (Mistral only).
+    let window: Int?
+    let rotary: RotaryEmbedding
+
+    init(_ reader: ConfigurationReader) throws(ArchitectureFault) {
+      let isMistral = try reader.string("model_type") == "mistral"
+      let hidden = try reader.positive("hidden_size")
+      let heads = try reader.positive("num_attention_heads")
+      let headDimension = try reader.headDimension(hiddenSize: hidden, headCount: heads)
+      // Mistral's own default is 8 key-value heads, Llama's is one for each query head.
+      let keyValueHeads =
+        try reader.optionalPositive("num_key_value_heads") ?? (isMistral ? 8 : heads)
+      dimensions = ModelDimensions(
+        vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
+        layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
+        keyValueHeadCount: keyValueHeads, headDimension: headDimension,
+        intermediateSize: try reader.positive("intermediate_size"),
+        contextLength: try reader.optionalPositive("max_position_embeddings")
+          ?? (isMistral ? 131_072 : 2048),
+        tiesEmbeddings: try reader.bool("tie_word_embeddings", default: false))
+      epsilon = try reader.positiveNumber("rms_norm_eps", default: 1e-6)
+      activation = try reader.activation("hidden_act", default: .silu)
+      if isMistral {
+        try reader.require("attention_bias", is: false)
+        try reader.require("mlp_bias", is: false)
+        // A config without the key comes from a time when 4096 was the default.
+        window =
+          reader.isPresent("sliding_window") ? try reader.optionalCount("sliding_window") : 4096
+      } else {
+        window = nil
+      }
+      attentionHasBias = try reader.bool("attention_bias", default: false)
+      feedForwardHasBias = try reader.bool("mlp_bias", default: false)
+      rotary = try RotaryEmbedding(
+        reader, dimensions: headDimension, contextLength: dimensions.contextLength)
+    }
+  }
+
+  let configuration: Configuration
+  var dimensions: ModelDimensions { configuration.dimensions }
+
+  init(configuration reader: ConfigurationReader) throws(ArchitectureFault) {
+    configuration = try Configuration(reader)
+  }
+
+  // MARK: Tensors
+
+  private static let embeddingName = "model.embed_tokens"
+
+  func tensors(of component: Component) -> [TensorSpec] {
+    let d = dimensions
+    let embedding = TensorSpec(
+      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
+    switch component {
+    case .embedding: return [embedding]
+    case .block(let layer): return blockTensors(layer)
+    case .head:
+      let head = TensorSpec("lm_head.weight", [d.vocabularySize, d.hiddenSize], .head)
+      return [
+        TensorSpec("model.norm.weight", [d.hiddenSize], .norm),
+        d.tiesEmbeddings ? embedding : head,
+      ]
+    }
+  }
+
+  private func blockTensors(_ layer: Int) -> [TensorSpec] {
+    let d = dimensions
+    let prefix = Self.prefix(layer)
+    let queries = d.headCount * d.headDimension
+    let keys = d.keyValueHeadCount * d.headDimension
+    var specs = [TensorSpec(prefix + "input_layernorm.weight", [d.hiddenSize], .norm)]
+    specs += TensorSpec.linear(
+      prefix + "self_attn.q_proj", queries, d.hiddenSize, .attentionQuery,
+      hasBias: configuration.attentionHasBias)
+    specs += TensorSpec.linear(
+      prefix + "self_attn.k_proj", keys, d.hiddenSize, .attentionKey,
+      hasBias: configuration.attentionHasBias)
+    specs += TensorSpec.linear(
+      prefix + "self_attn.v_proj", keys, d.hiddenSize, .attentionValue,
+      hasBias: configuration.attentionHasBias)
+    specs += TensorSpec.linear(
+      prefix + "self_attn.o_proj", d.hiddenSize, queries, .attentionOutput,
+      hasBias: configuration.attentionHasBias)
+    specs.append(TensorSpec(prefix + "post_attention_layernorm.weight", [d.hiddenSize], .norm))
+    specs += TensorSpec.linear(
+      prefix + "mlp.gate_proj", d.intermediateSize, d.hiddenSize, .mlpGate,
+      hasBias: configuration.feedForwardHasBias)
+    specs += TensorSpec.linear(
+      prefix + "mlp.up_proj", d.intermediateSize, d.hiddenSize, .mlpUp,
+      hasBias: configuration.feedForwardHasBias)
+    specs += TensorSpec.linear(
+      prefix + "mlp.down_proj", d.hiddenSize, d.intermediateSize, .mlpDown,
+      hasBias: configuration.feedForwardHasBias)
+    return specs
+  }
+
+  private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
+
+  func keyValueShape(layer: Int) -> KeyValueShape {
+    KeyValueShape(
+      heads: dimensions.keyValueHeadCount, headDimension: dimensions.headDimension,
+      window: configuration.window)
+  }
+
+  // MARK: Forward pass
+
+  func rotaryTableBytes(positions: Int) -> Int {
+    configuration.rotary.tableBytes(positions: positions)
+  }
+
+  func makeRotaryTables(positions: Int) -> [RotaryTable] {
+    [configuration.rotary.table(positions: positions)]
+  }
+
+  func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage {
+    TokenEmbedding(tokens: try tensors.matrix(Self.embeddingName + ".weight"))
+  }
+
+  func makeBlock(
+    layer: Int, _ tensors: LoadedTensors, rotary: [RotaryTable]
+  ) throws(ArchitectureFault) -> any TransformerBlock {
+    let prefix = Self.prefix(layer)
+    let c = configuration
+    let attention = SelfAttention(
+      query: try tensors.linear(prefix + "self_attn.q_proj", hasBias: c.attentionHasBias),
+      key: try tensors.linear(prefix + "self_attn.k_proj", hasBias: c.attentionHasBias),
+      value: try tensors.linear(prefix + "self_attn.v_proj", hasBias: c.attentionHasBias),
+      output: try tensors.linear(prefix + "self_attn.o_proj", hasBias: c.attentionHasBias),
+      shape: AttentionShape(
+        heads: dimensions.headCount, keyValueHeads: dimensions.keyValueHeadCount,
+        headDimension: dimensions.headDimension,
+        scale: dimensions.attentionScale, window: c.window, softcap: nil),
+      rotary: rotary[0])
+    let feedForward = GatedFeedForward(
+      gate: try tensors.linear(prefix + "mlp.gate_proj", hasBias: c.feedForwardHasBias),
+      up: try tensors.linear(prefix + "mlp.up_proj", hasBias: c.feedForwardHasBias),
+      down: try tensors.linear(prefix + "mlp.down_proj", hasBias: c.feedForwardHasBias),
+      activation: c.activation)
+    return SequentialBlock(
+      attentionNorm: try tensors.rmsNorm(prefix + "input_layernorm", epsilon: c.epsilon),
+      attention: attention,
+      feedForwardNorm: try tensors.rmsNorm(
+        prefix + "post_attention_layernorm", epsilon: c.epsilon),
+      feedForward: feedForward)
+  }
+
+  func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
+    let name = dimensions.tiesEmbeddings ? Self.embeddingName : "lm_head"
+    return LanguageModelHead(
+      norm: try tensors.rmsNorm("model.norm", epsilon: configuration.epsilon),
+      projection: try tensors.linear(name))
+  }
+}
