@@ -1,0 +1,21 @@
+import TensorCore
+
+/// Why a bundle cannot be written, or why what was read is not to be trusted.
+public struct PackageFault: Fault {
+  public let code: String
+  public let message: String
+  public let exitStatus: ExitStatus
+  public let context: [String: String]
+
+  /// - Parameters:
+  ///   - reason: the part of the code after `package.`.
+  public init(
+    _ reason: String, _ message: String, exitStatus: ExitStatus = .badData,
+    context: [String: String] = [:]
+  ) {
+    code = "package.\(reason)"
+    self.message = message
+    self.exitStatus = exitStatus
+    self.context = context
+  }
+}
