@@ -1,0 +1,88 @@
+import Synchronization
+import TensorCore
+import TensorKernels
+
+/// The blobs below one directory, open for reading.
+final class BlobStore: Sendable {
+  let directory: String
+  private let open = Mutex<[Digest: InputFile]>([:])
+  private let workspaces = WorkspacePool()
+
+  init(directory: String) { self.directory = directory }
+
+  func path(_ blob: BlobReference) -> String {
+    "\(directory)/\(BundleFiles.blob(blob.digest))"
+  }
+
+  /// Opens a blob and compares its length; `owner` names what is in it, for faults.
+  func file(_ blob: BlobReference, owner: String) throws -> InputFile {
+    if let file = open.withLock({ $0[blob.digest] }) { return file }
+    let path = path(blob)
+    let context = ["blob": blob.digest.description, "component": owner, "file": path]
+    let file: InputFile
+    do { file = try InputFile(path: path) } catch {
+      guard error.code == "file.missing" else { throw error }
+      throw PackageFault(
+        "blobMissing", "\(path), the blob of \(owner), is missing; copy the bundle again",
+        context: context)
+    }
+    guard file.byteCount == blob.byteCount else {
+      throw PackageFault(
+        "blobLength",
+        "\(path), the blob of \(owner), has \(file.byteCount) bytes instead of "
+          + "\(blob.byteCount); copy this blob again",
+        context: context)
+    }
+    open.withLock { $0[blob.digest] = file }
+    return file
+  }
+
+  /// Closes a blob that is not needed any more.
+  func close(_ blob: BlobReference) {
+    open.withLock { _ = $0.removeValue(forKey: blob.digest) }
+  }
+
+  /// Reads chunks in parallel and hands each, verified, to `body` with its index; several threads
+  /// call it at once.
+  ///
+  /// Throws: what went wrong at the first bad chunk, whatever the threads.
+  func read(
+    _ places: [ChunkPlace], pool: WorkerPool?, _ body: (Int, RawSpan) throws -> Void
+  ) throws {
+    let failure = FirstFailure()
+    func process(_ index: Int) {
+      guard failure.isWanted(index) else { return }
+      do {
+        let place = places[index]
+        let file = try file(place.blob, owner: place.owner)
+        try workspaces.with { workspace in
+          try workspace.read(place, from: file) { try body(index, $0) }
+        }
+      } catch {
+        failure.record(error, at: index)
+      }
+    }
+    if let pool, places.count > 1 {
+      pool.run(chunks: places.count, process)
+    } else {
+      for index in places.indices { process(index) }
+    }
+    try failure.rethrow()
+  }
+}
+
+/// The error of the lowest index among work that runs on several threads.
+final class FirstFailure: Sendable {
+  private let state = Mutex<(index: Int, error: (any Error)?)>((Int.max, nil))
+
+  /// Whether work at this index can still decide which failure is the first.
+  func isWanted(_ index: Int) -> Bool { state.withLock { index < $0.index } }
+
+  func record(_ error: any Error, at index: Int) {
+    state.withLock { if index < $0.index { $0 = (index, error) } }
+  }
+
+  func rethrow() throws {
+    if let error = state.withLock({ $0.error }) { throw error }
+  }
+}
