@@ -61,7 +61,7 @@ let package = Package(
     library("ShardPlanning", ["ModelArchitectures", "Quantization", "StrictJSON", "TensorCore"]),
     library(
       "ShardPackaging",
-      ["Checkpoints", "COpenSSL", "CZstd", "ModelArchitectures", "Quantization", "ShardPlanning", "StrictJSON", "TensorCore"]),
+      ["Checkpoints", "COpenSSL", "CZstd", "ModelArchitectures", "Quantization", "ShardPlanning", "StrictJSON", "TensorCore", "TensorKernels"]),
     library("ShardTransport", ["StrictJSON", "TensorCore"] + nio),
     library("Tokenization", ["StrictJSON", "TensorCore"]),
 

@@ -9,7 +9,9 @@ extension ChunkWorkspace {
     let chunk = place.chunk
     let stored = buffer(.stored, byteCount: chunk.storedByteCount)
     try stored.withMutablePrefix(chunk.storedByteCount) { bytes in
-      do { try file.read(into: &bytes, at: place.blobOffset) } catch {
+      do throws(FileFault) {
+        try file.read(into: &bytes, at: place.blobOffset)
+      } catch {
         guard error.code == "file.truncated" else { throw error }
         throw place.fault("blobTruncated", "the file ends before byte \(chunk.storedByteCount)")
       }

@@ -38,10 +38,10 @@ extension AlignedBuffer {
   func withMutablePrefix<Result, Failure: Error>(
     _ count: Int, _ body: (inout MutableRawSpan) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    try withMutableBytes { bytes throws(Failure) in
-      var prefix = bytes.extracting(first: count)
-      return try body(&prefix)
-    }
+    precondition(count <= byteCount, "\(count) bytes of a buffer of \(byteCount)")
+    var prefix = unsafe MutableRawSpan(
+      _unsafeBytes: UnsafeMutableRawBufferPointer(start: pointer, count: count))
+    return try body(&prefix)
   }
 }
 
