@@ -39,8 +39,19 @@ public struct JSONObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
 
   /// Appends a member and says whether the name was new; an existing member stays as it is.
   mutating func insert(_ value: JSONValue, forNewKey key: String) -> Bool {
-    guard index(of: key) == nil else { return false }
-    append(value, key)
+    if indexByName.isEmpty {
+      guard index(of: key) == nil else { return false }
+      append(value, key)
+      return true
+    }
+    // One look into the table instead of two: large vocabularies are read this way.
+    let name = ExactName(key)
+    if let earlier = indexByName.updateValue(keys.count, forKey: name) {
+      indexByName[name] = earlier
+      return false
+    }
+    keys.append(key)
+    values.append(value)
     return true
   }
 
@@ -79,7 +90,15 @@ struct ExactName: Hashable {
   }
 
   static func == (left: ExactName, right: ExactName) -> Bool {
-    left.text.utf8.elementsEqual(right.text.utf8)
+    let leftUTF8 = left.text.utf8
+    let rightUTF8 = right.text.utf8
+    guard leftUTF8.count == rightUTF8.count else { return false }
+    let result = unsafe leftUTF8.withContiguousStorageIfAvailable { leftBytes in
+      unsafe rightUTF8.withContiguousStorageIfAvailable { rightBytes in
+        unsafe leftBytes.elementsEqual(rightBytes)
+      }
+    }
+    return (result ?? nil) ?? leftUTF8.elementsEqual(rightUTF8)
   }
 
   func hash(into hasher: inout Hasher) {

@@ -11,6 +11,8 @@ public final class Checkpoint: Sendable {
   public let tensorNames: [String]
   /// The weight files in use, sorted by name.
   public let weightFiles: [SafetensorsFile]
+  /// Tensors that the weight files hold and the index does not list, sorted; they cannot be read.
+  public let unlistedTensorNames: [String]
   /// Which of `tokenizerFileNames` the directory holds, sorted.
   public let tokenizerFiles: [String]
   private let places: [String: (file: Int, entry: TensorEntry)]
@@ -46,6 +48,7 @@ public final class Checkpoint: Sendable {
     let weights = try WeightFiles(directory: directory)
     weightFiles = weights.files
     places = weights.places
+    unlistedTensorNames = weights.unlistedNames
     tensorNames = weights.places.keys.sorted()
   }
 

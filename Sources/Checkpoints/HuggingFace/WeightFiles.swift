@@ -7,6 +7,7 @@ struct WeightFiles {
 
   let files: [SafetensorsFile]
   let places: [String: (file: Int, entry: TensorEntry)]
+  let unlistedNames: [String]
 
   /// `model.safetensors`, else the files of the index, else the only safetensors file.
   init(directory: String) throws {
@@ -23,6 +24,7 @@ struct WeightFiles {
 
   private init(file: SafetensorsFile) throws(CheckpointFault) {
     files = [file]
+    unlistedNames = []
     var places: [String: (file: Int, entry: TensorEntry)] = [:]
     places.reserveCapacity(file.entries.count)
     for entry in file.entries { places[entry.name] = (0, entry) }
@@ -48,27 +50,33 @@ struct WeightFiles {
       }
       places[tensor] = (number, entry)
     }
-    try Self.checkUnlisted(files, places: places, index: index)
+    unlistedNames = try Self.unlisted(files, places: places)
     self.files = files
     self.places = places
   }
 
-  /// A tensor may stand in one file only, and in none that the index leaves out.
-  private static func checkUnlisted(
-    _ files: [SafetensorsFile], places: [String: (file: Int, entry: TensorEntry)],
-    index: ShardIndex
-  ) throws(CheckpointFault) {
+  /// Tensors that the shards hold and the index leaves out: they count as absent.
+  ///
+  /// Throws: `CheckpointFault` for a listed tensor that stands in a second file as well.
+  private static func unlisted(
+    _ files: [SafetensorsFile], places: [String: (file: Int, entry: TensorEntry)]
+  ) throws(CheckpointFault) -> [String] {
+    var names: [String] = []
     for (number, file) in files.enumerated() {
-      for entry in file.entries where places[entry.name]?.file != number {
-        let problem =
-          places[entry.name].map { "which \(files[$0.file].path) holds as well" }
-          ?? "which \(index.path) does not list"
-        throw CheckpointFault(
-          "indexMismatch",
-          "\(file.path) holds tensor \(Excerpt.quoted(entry.name)), \(problem); "
-            + "download the index and the shards again", file: file.path, tensor: entry.name)
+      for entry in file.entries {
+        switch places[entry.name]?.file {
+        case number: continue
+        case nil: names.append(entry.name)
+        case let other?:
+          throw CheckpointFault(
+            "indexMismatch",
+            "tensor \(Excerpt.quoted(entry.name)) stands in \(files[other].path) and in "
+              + "\(file.path); download the index and the shards again",
+            file: file.path, tensor: entry.name)
+        }
       }
     }
+    return names.sorted()
   }
 
   /// The path of a shard, after a look at where it really lies.
@@ -82,7 +90,25 @@ struct WeightFiles {
         "\(index.path) names the file \(name), which is not in \(directory); download it as well",
         file: path, exitStatus: .noInput)
     }
+    guard let resolved = Directory.resolved(path), let home = Directory.resolved(directory),
+      isAllowed(resolved, home: home)
+    else {
+      throw CheckpointFault(
+        "pathEscape",
+        "\(path) is a link that leads out of the checkpoint; copy the file itself into "
+          + "\(directory), or give the directory where it lies", file: path)
+    }
     return path
+  }
+
+  /// A link may lead within the directory, or from a snapshot of Hugging Face's download cache
+  /// (`snapshots/REVISION`) to the `blobs` beside the snapshots.
+  private static func isAllowed(_ resolved: String, home: String) -> Bool {
+    let parent = Directory.parent(of: resolved)
+    if parent == home || parent.hasPrefix(home + "/") { return true }
+    let snapshots = Directory.parent(of: home)
+    return Directory.name(of: snapshots) == "snapshots"
+      && parent == Directory.parent(of: snapshots) + "/blobs"
   }
 
   private static func onlyFile(in directory: String) throws -> String {

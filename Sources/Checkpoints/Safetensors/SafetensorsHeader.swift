@@ -82,6 +82,15 @@ public struct SafetensorsHeader: Sendable {
           + "follow; \(downloadAgain)",
         file: path)
     }
+    // A look at the beginning first: a large file of something else is not read as a whole.
+    let start = try file.bytes(at: 8, count: min(Int(length), 4096))
+    let first = start.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    guard first == UInt8(ascii: "{") || (first == nil && start.count < length) else {
+      throw CheckpointFault(
+        "headerNotObject",
+        "\(path) is not a safetensors file: its header is no JSON object; \(downloadAgain)",
+        file: path)
+    }
     return try file.bytes(at: 8, count: Int(length))
   }
 
@@ -124,18 +133,19 @@ public struct SafetensorsHeader: Sendable {
     _ tensor: HeaderParser.Tensor, after previous: String?, end: Int, path: String
   ) -> CheckpointFault {
     let name = Excerpt.quoted(tensor.name)
-    let neighbour = previous.map { "tensor \(Excerpt.quoted($0))" } ?? "the beginning of the data"
+    let neighbour =
+      previous.map { "tensor \(Excerpt.quoted($0)) ends at \(end)" } ?? "the data begin at 0"
     if tensor.begin > end {
       return CheckpointFault(
         "hole",
         "\(path) has a hole: tensor \(name) begins at byte \(tensor.begin) of the data, but "
-          + "\(neighbour) ends at \(end); write the file again with a sound tool",
+          + "\(neighbour); write the file again with a sound tool",
         file: path, tensor: tensor.name)
     }
     return CheckpointFault(
       "overlap",
-      "in \(path) tensor \(name) begins at byte \(tensor.begin) of the data, inside "
-        + "\(neighbour), which ends at \(end); write the file again with a sound tool",
+      "\(path) has an overlap: tensor \(name) begins at byte \(tensor.begin) of the data, but "
+        + "\(neighbour); write the file again with a sound tool",
       file: path, tensor: tensor.name)
   }
 }

@@ -58,6 +58,13 @@ public enum Directory {
     path.split(separator: "/").last.map(String.init) ?? path
   }
 
+  /// Where a path really leads, with all symbolic links followed; nil where it leads nowhere.
+  public static func resolved(_ path: String) -> String? {
+    guard let resolved = unsafe realpath(path, nil) else { return nil }
+    defer { unsafe free(resolved) }
+    return unsafe String(cString: resolved)
+  }
+
   /// Removes a file or a whole tree; what is not there is fine.
   public static func remove(_ path: String) throws(FileFault) {
     var status = stat()
