@@ -15,6 +15,8 @@ struct CostModel: Sendable {
   }
 
   let nodes: [Node]
+  /// The same for the nodes' graphics cards, `pass` being the hand-over there and back.
+  let accelerators: [Node]
   /// `[from][to]`: one token's hidden state; 0 on the diagonal.
   let hop: [[Double]]
   /// `[from][to]`: one chunk of hidden states.
@@ -35,6 +37,9 @@ struct CostModel: Sendable {
     let chunkTokens = (workload.promptTokens + chunkCount - 1) / chunkCount
     nodes = cluster.nodes.map { profile in
       Self.node(profile.compute, footprint, workload, chunkTokens: chunkTokens)
+    }
+    accelerators = cluster.nodes.map { profile in
+      Self.node(profile.accelerator, footprint, workload, chunkTokens: chunkTokens)
     }
     let stateBytes = footprint.facts.hiddenSize * 4
     func times(_ bytes: Int) -> [[Double]] {
@@ -83,17 +88,23 @@ struct CostModel: Sendable {
     return Double(time)
   }
 
-  /// One token through a node's layers.
-  func decode(node: Int, layers: Range<Int>, holdsHead: Bool) -> Double {
-    let times = nodes[node]
-    return times.pass + times.decode[layers.upperBound] - times.decode[layers.lowerBound]
-      + (holdsHead ? times.headDecode : 0)
+  /// One token through a stage's layers and head.
+  func decode(_ stage: Stage) -> Double {
+    time(stage, \.decode) + (stage.holdsHead ? nodes[stage.node].headDecode : 0)
   }
 
-  /// One chunk of the prompt through a node's layers.
-  func prefill(node: Int, layers: Range<Int>) -> Double {
-    let times = nodes[node]
-    return times.pass + times.prefill[layers.upperBound] - times.prefill[layers.lowerBound]
+  /// One chunk of the prompt through a stage's layers.
+  func prefill(_ stage: Stage) -> Double { time(stage, \.prefill) }
+
+  private func time(_ stage: Stage, _ sums: KeyPath<Node, [Double]>) -> Double {
+    let node = nodes[stage.node]
+    let cut = stage.layers.lowerBound + stage.accelerated
+    var time = node.pass + node[keyPath: sums][stage.layers.upperBound] - node[keyPath: sums][cut]
+    if stage.accelerated > 0 {
+      let card = accelerators[stage.node]
+      time += card.pass + card[keyPath: sums][cut] - card[keyPath: sums][stage.layers.lowerBound]
+    }
+    return time
   }
 }
 
@@ -102,6 +113,8 @@ struct Stage: Sendable, Equatable {
   var node: Int
   var layers: Range<Int>
   var holdsHead = false
+  /// The first so many of the layers lie in the memory of a graphics card.
+  var accelerated = 0
 }
 
 extension CostModel {
@@ -109,7 +122,7 @@ extension CostModel {
   func tokenNanoseconds(_ stages: [Stage]) -> Double {
     var time = 0.0
     for (index, stage) in stages.enumerated() {
-      time += decode(node: stage.node, layers: stage.layers, holdsHead: stage.holdsHead)
+      time += decode(stage)
       time += sendNanoseconds(stages, from: index)
     }
     return time
@@ -128,7 +141,7 @@ extension CostModel {
   func bottleneckNanoseconds(_ stages: [Stage]) -> Double {
     var slowest = 0.0
     for (index, stage) in stages.enumerated() {
-      let compute = decode(node: stage.node, layers: stage.layers, holdsHead: stage.holdsHead)
+      let compute = decode(stage)
       slowest = max(slowest, compute, sendNanoseconds(stages, from: index))
     }
     return slowest
@@ -139,7 +152,7 @@ extension CostModel {
     var through = 0.0
     var slowest = 0.0
     for (index, stage) in stages.enumerated() {
-      let compute = prefill(node: stage.node, layers: stage.layers)
+      let compute = prefill(stage)
       through += compute
       slowest = max(slowest, compute)
       if index + 1 < stages.count {

@@ -45,8 +45,7 @@ public struct Planner: Sendable {
     var nodes: [PlannedNode] = []
     for (index, stage) in stages.enumerated() {
       let profile = cluster.nodes[stage.node]
-      let decode = costs.decode(
-        node: stage.node, layers: stage.layers, holdsHead: stage.holdsHead)
+      let decode = costs.decode(stage)
       nodes.append(
         PlannedNode(
           name: profile.name, layers: stage.layers, holdsEmbedding: index == 0,
@@ -56,7 +55,7 @@ public struct Planner: Sendable {
             ramBytes: profile.ramBytes, reserveBytes: profile.reserveBytes),
           predicted: StagePrediction(
             decodeNanoseconds: Int(decode),
-            prefillNanoseconds: Int(costs.prefill(node: stage.node, layers: stage.layers)),
+            prefillNanoseconds: Int(costs.prefill(stage)),
             sendNanoseconds: Int(costs.sendNanoseconds(stages, from: index)))))
     }
     return try ShardPlan(

@@ -1,0 +1,202 @@
+/// Where a search may put the head.
+enum HeadPlace: Sendable, CaseIterable {
+  /// On the last node of the ring, which then sends token ids back.
+  case lastNode
+  /// On the coordinator, which then gets hidden states back.
+  case coordinator
+}
+
+/// What a search may do and must keep to.
+struct SearchRules: Sendable {
+  var headPlaces: [HeadPlace] = [.lastNode]
+  /// Whether layers may lie in the memory of a graphics card.
+  var usesAccelerators = false
+  /// Bytes that each node must have left over.
+  var headroom = 0
+  /// Longest time that one stage or link may take, in the measure that `CapKind` names.
+  var cap = Double.infinity
+}
+
+/// The measure that an objective adds up, and the one that a cap limits.
+enum Measure: Sendable {
+  /// Time from token to token; a cap limits a token's stages and hops.
+  case token
+  /// Time of a whole request without waiting for the slowest stage; a cap limits a prompt
+  /// chunk's stages and hops.
+  case request
+}
+
+/// Turns footprint, costs and rules into tables for `SubsetSearch`.
+struct SearchTables: Sendable {
+  let footprint: ModelFootprint
+  let cluster: Cluster
+  let costs: CostModel
+  /// Bytes of weights and cache of the layers before each.
+  private let bytesBefore: [Int]
+
+  init(footprint: ModelFootprint, cluster: Cluster, costs: CostModel) {
+    self.footprint = footprint
+    self.cluster = cluster
+    self.costs = costs
+    var sums = [0]
+    for layer in footprint.layers {
+      sums.append(sums[sums.count - 1] + layer.weightBytes + layer.keyValueBytes)
+    }
+    bytesBefore = sums
+  }
+
+  var layerCount: Int { footprint.layers.count }
+
+  /// Bytes that a node's process takes.
+  func bytes(_ layers: Range<Int>, embedding: Bool, head: Bool) -> Int {
+    fixedBytes(embedding: embedding, head: head)
+      + bytesBefore[layers.upperBound] - bytesBefore[layers.lowerBound]
+  }
+
+  /// The same without any layer: what the ledger counts for an empty node.
+  func fixedBytes(embedding: Bool, head: Bool) -> Int {
+    footprint.ledger(
+      layers: 0..<0, holdsEmbedding: embedding, holdsHead: head, ramBytes: 0, reserveBytes: 0
+    ).total
+  }
+
+  /// Tables in which each entry is `cost` of a stage, which may be infinity.
+  private func problem(
+    head place: HeadPlace, closing: (Int) -> Double,
+    cost: (_ node: Int, _ layers: Range<Int>, _ embedding: Bool, _ head: Bool) -> Double
+  ) -> SearchProblem {
+    let count = cluster.nodes.count
+    let width = layerCount + 1
+    var problem = SearchProblem(
+      layerCount: layerCount, nodeCount: count, mustUseAll: cluster.allTakePart)
+    problem.alone = cost(0, 0..<layerCount, true, true)
+    for end in 1..<width {
+      problem.start[end] = cost(0, 0..<end, true, place == .coordinator)
+    }
+    for node in 1..<max(1, count) {
+      let twin = (1..<node).last { areTwins($0, node) }
+      problem.predecessor[node] = twin
+      for first in 1..<layerCount {
+        for last in (first + 1)...layerCount {
+          problem.ranges[node][first * width + last] = cost(node, first..<last, false, false)
+        }
+        let isHead = place == .lastNode
+        problem.tails[node][first] =
+          cost(node, first..<layerCount, false, isHead) + closing(node)
+      }
+    }
+    return problem
+  }
+
+  /// Whether two nodes differ in nothing but their names.
+  private func areTwins(_ left: Int, _ right: Int) -> Bool {
+    var renamed = cluster.nodes[left]
+    renamed.name = cluster.nodes[right].name
+    guard renamed == cluster.nodes[right],
+      cluster.link(from: left, to: right) == cluster.link(from: right, to: left)
+    else { return false }
+    return cluster.nodes.indices.allSatisfy { other in
+      other == left || other == right
+        || (cluster.link(from: left, to: other) == cluster.link(from: right, to: other)
+          && cluster.link(from: other, to: left) == cluster.link(from: other, to: right))
+    }
+  }
+
+  /// Tables of an additive measure under rules.
+  func problem(_ measure: Measure, head place: HeadPlace, rules: SearchRules) -> SearchProblem {
+    let count = cluster.nodes.count
+    let repeats = measure == .request ? Double(costs.workload.generateTokens - 1) : 1
+    func closing(_ node: Int) -> Double {
+      let once = place == .lastNode ? costs.back[node] : costs.hop[node][0]
+      if measure == .token { return once <= rules.cap ? once : .infinity }
+      return once * (repeats + 1)
+    }
+    var problem = problem(head: place, closing: closing) { node, layers, embedding, head in
+      cheapest(measure, node, layers, embedding: embedding, head: head, rules)?.cost ?? .infinity
+    }
+    for source in 0..<count {
+      for target in 0..<count where source != target {
+        let chunk = costs.chunkHop[source][target]
+        let hop = costs.hop[source][target]
+        switch measure {
+        case .token: problem.links[source][target] = hop <= rules.cap ? hop : .infinity
+        case .request:
+          problem.links[source][target] = chunk <= rules.cap ? chunk + repeats * hop : .infinity
+        }
+      }
+    }
+    return problem
+  }
+
+  /// Tables of the slowest stage or link, in the measure that caps of `measure` limit.
+  func bottleneckProblem(
+    _ measure: Measure, head place: HeadPlace, rules: SearchRules
+  ) -> SearchProblem {
+    func closing(_ node: Int) -> Double {
+      guard measure == .token else { return 0 }
+      return place == .lastNode ? costs.back[node] : costs.hop[node][0]
+    }
+    var problem = problem(head: place, closing: { _ in 0 }) { node, layers, embedding, head in
+      let stage = cheapest(
+        measure, node, layers, embedding: embedding, head: head, rules, bySlowest: true)
+      return stage?.capped ?? .infinity
+    }
+    for node in 1..<max(1, cluster.nodes.count) {
+      let last = closing(node)
+      for first in 0...layerCount {
+        problem.tails[node][first] = max(problem.tails[node][first], last)
+      }
+    }
+    problem.links = measure == .token ? costs.hop : costs.chunkHop
+    return problem
+  }
+
+  /// One way to run a stage: its cost, the measure a cap limits, and the layers in VRAM.
+  struct StageChoice {
+    var cost: Double
+    var capped: Double
+    var accelerated: Int
+  }
+
+  /// The best way for a node to run layers, or nil where memory or the cap forbids all.
+  func cheapest(
+    _ measure: Measure, _ node: Int, _ layers: Range<Int>, embedding: Bool, head: Bool,
+    _ rules: SearchRules, bySlowest: Bool = false
+  ) -> StageChoice? {
+    let profile = cluster.nodes[node]
+    var best: StageChoice?
+    let most = rules.usesAccelerators && profile.vramBytes > 0 ? layers.count : 0
+    for accelerated in 0...most {
+      let cut = layers.lowerBound + accelerated
+      if accelerated > 0 {
+        let needed =
+          bytesBefore[cut] - bytesBefore[layers.lowerBound] + footprint.activationBytes
+        if needed > profile.vramBytes - NodeProfile.vramReserveBytes { break }
+      }
+      let onProcessor = cut..<layers.upperBound
+      let needed = bytes(onProcessor, embedding: embedding, head: head)
+      guard needed <= profile.capacity - rules.headroom else { continue }
+      let choice = choice(measure, node, layers, accelerated, head: head)
+      guard choice.capped <= rules.cap else { continue }
+      let isBetter =
+        best.map { bySlowest ? choice.capped < $0.capped : choice.cost < $0.cost } ?? true
+      if isBetter { best = choice }
+    }
+    return best
+  }
+
+  private func choice(
+    _ measure: Measure, _ node: Int, _ layers: Range<Int>, _ accelerated: Int, head: Bool
+  ) -> StageChoice {
+    let stage = Stage(node: node, layers: layers, holdsHead: head, accelerated: accelerated)
+    let decode = costs.decode(stage)
+    guard measure == .request else {
+      return StageChoice(cost: decode, capped: decode, accelerated: accelerated)
+    }
+    let prefill = costs.prefill(stage)
+    let cost =
+      prefill + (head ? costs.nodes[node].headPrefill : 0)
+      + Double(costs.workload.generateTokens - 1) * decode
+    return StageChoice(cost: cost, capped: prefill, accelerated: accelerated)
+  }
+}
