@@ -1,0 +1,57 @@
+// Where an element of a packed matrix lies; one place for readers and writers.
+#ifndef CK_LAYOUT_H
+#define CK_LAYOUT_H
+
+#include <string.h>
+
+#include "../reference/reference.h"
+#include "ck_formats.h"
+
+// Element index of [row][column] in the plane of f32, f16 or bf16 weights.
+static inline ptrdiff_t ck_float_index(const ck_weights *w, ptrdiff_t row, ptrdiff_t column) {
+  return (row / CK_GROUP * w->columns + column) * CK_GROUP + row % CK_GROUP;
+}
+
+static inline float ck_float_weight(const ck_weights *w, ptrdiff_t row, ptrdiff_t column) {
+  const ptrdiff_t i = ck_float_index(w, row, column);
+  if (w->format == CK_F32) {
+    float value;
+    memcpy(&value, w->codes + 4 * i, sizeof value);
+    return value;
+  }
+  uint16_t half;
+  memcpy(&half, w->codes + 2 * i, sizeof half);
+  return w->format == CK_F16 ? ck_ref_from_f16(half) : ck_ref_from_bf16(half);
+}
+
+// First byte of the four that hold columns 4j … 4j + 3 of a q8 row, or columns 8j … 8j + 7 of
+// a q4 row.
+static inline ptrdiff_t ck_word_offset(const ck_weights *w, ptrdiff_t row, ptrdiff_t j) {
+  const ptrdiff_t words = w->blocks * (w->format == CK_Q8 ? 8 : 4);
+  return ((row / CK_GROUP * words + j) * CK_GROUP + row % CK_GROUP) * 4;
+}
+
+static inline int32_t ck_q8_code(const ck_weights *w, ptrdiff_t row, ptrdiff_t column) {
+  return (int8_t)w->codes[ck_word_offset(w, row, column / 4) + column % 4];
+}
+
+static inline uint32_t ck_q4_code(const ck_weights *w, ptrdiff_t row, ptrdiff_t column) {
+  const uint8_t byte = w->codes[ck_word_offset(w, row, column / 8) + column % 4];
+  return column % 8 < 4 ? byte & 15 : byte >> 4;
+}
+
+// Index of a row's block scale; `count` is the number of block scales of a row.
+static inline ptrdiff_t ck_scale_index(ptrdiff_t count, ptrdiff_t row, ptrdiff_t block) {
+  return (row / CK_GROUP * count + block) * CK_GROUP + row % CK_GROUP;
+}
+
+static inline int32_t ck_q8_level(const ck_weights *w, ptrdiff_t row, ptrdiff_t block) {
+  return w->block_scales[ck_scale_index(w->blocks, row, block)];
+}
+
+// The scale byte of the `half`-th 16 columns of a q4 row.
+static inline uint8_t ck_q4_scale_byte(const ck_weights *w, ptrdiff_t row, ptrdiff_t half) {
+  return w->block_scales[ck_scale_index(w->blocks * 2, row, half)];
+}
+
+#endif

@@ -1,0 +1,120 @@
+// Linear layers, one output element after the other.
+#include <math.h>
+#include <string.h>
+
+#include "../layout/layout.h"
+#include "../shared/constants.h"
+#include "ck_formats.h"
+#include "reference.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+static void quantize_block(const float *x, ptrdiff_t n, int8_t *codes, float *scale) {
+  uint32_t largest = 0;
+  for (ptrdiff_t i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, &x[i], sizeof bits);
+    bits &= 0x7fffffff;
+    if (bits > largest) largest = bits;
+  }
+  memset(codes, 0, CK_BLOCK);
+  if (largest < CK_TINY_BITS) {
+    *scale = 0;
+  } else if (largest >= CK_INFINITY_BITS) {
+    *scale = NAN;
+  } else {
+    float magnitude;
+    memcpy(&magnitude, &largest, sizeof magnitude);
+    *scale = magnitude / 127.0f;
+    const float inverse = 127.0f / magnitude;
+    for (ptrdiff_t i = 0; i < n; i++) codes[i] = (int8_t)rintf(x[i] * inverse);
+  }
+}
+
+void ck_ref_quantize(const float *x, ptrdiff_t columns, int8_t *codes, float *scales,
+                     int32_t *offsets) {
+  for (ptrdiff_t b = 0; b * CK_BLOCK < columns; b++) {
+    const ptrdiff_t first = b * CK_BLOCK;
+    const ptrdiff_t n = columns - first < CK_BLOCK ? columns - first : CK_BLOCK;
+    quantize_block(x + first, n, codes + first, scales + b);
+    for (ptrdiff_t half = 0; half < 2; half++) {
+      int32_t sum = 0;
+      for (ptrdiff_t i = 0; i < 16; i++) sum += codes[first + 16 * half + i];
+      offsets[2 * b + half] = -128 * sum;
+    }
+  }
+}
+
+// Integer dot product of one block of 32 columns; exact.
+static int32_t block_dot_q8(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
+                            const int8_t *a) {
+  int32_t sum = 0;
+  for (ptrdiff_t i = 0; i < CK_BLOCK; i++) {
+    sum += ck_q8_code(w, row, block * CK_BLOCK + i) * a[block * CK_BLOCK + i];
+  }
+  return sum * ck_q8_level(w, row, block);
+}
+
+static int32_t block_dot_q4(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
+                            const int8_t *a) {
+  int32_t total = 0;
+  for (ptrdiff_t half = 2 * block; half < 2 * block + 2; half++) {
+    const uint8_t byte = ck_q4_scale_byte(w, row, half);
+    int32_t sum = 0;
+    for (ptrdiff_t i = 16 * half; i < 16 * half + 16; i++) {
+      sum += ck_q4_grid_value(byte & 1, ck_q4_code(w, row, i)) * a[i];
+    }
+    total += sum * ck_q4_block_scale(byte);
+  }
+  return total;
+}
+
+static float dot_quantized(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
+  const ck_weights *w = &p->weights;
+  const int8_t *a = p->quantized.codes + token * p->quantized.code_stride;
+  const float *scales = p->quantized.scales + token * p->quantized.blocks;
+  float sum = 0;
+  for (ptrdiff_t b = 0; b < w->blocks; b++) {
+    const int32_t dot =
+        w->format == CK_Q8 ? block_dot_q8(w, row, b, a) : block_dot_q4(w, row, b, a);
+    sum = fmaf(scales[b], (float)dot, sum);
+  }
+  return sum * w->row_scales[row];
+}
+
+static float dot_float(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
+  const float *x = p->x + token * p->x_stride;
+  float partial[4] = {0, 0, 0, 0};
+  for (ptrdiff_t c = 0; c < p->weights.columns; c++) {
+    partial[c & 3] = fmaf(ck_float_weight(&p->weights, row, c), x[c], partial[c & 3]);
+  }
+  return (partial[0] + partial[1]) + (partial[2] + partial[3]);
+}
+
+void ck_ref_multiply(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group) {
+  const int quantized = p->weights.format == CK_Q8 || p->weights.format == CK_Q4;
+  const ptrdiff_t end = last_group * CK_GROUP;
+  const ptrdiff_t last_row = end < p->weights.rows ? end : p->weights.rows;
+  for (ptrdiff_t t = 0; t < p->tokens; t++) {
+    for (ptrdiff_t r = first_group * CK_GROUP; r < last_row; r++) {
+      const float dot = quantized ? dot_quantized(p, r, t) : dot_float(p, r, t);
+      p->y[t * p->y_stride + r] = p->bias ? dot + p->bias[r] : dot;
+    }
+  }
+}
+
+void ck_ref_gather(const ck_weights *w, ptrdiff_t row, float *y) {
+  for (ptrdiff_t c = 0; c < w->columns; c++) {
+    if (w->format == CK_Q8) {
+      y[c] = w->row_scales[row] *
+             (float)(ck_q8_level(w, row, c / CK_BLOCK) * ck_q8_code(w, row, c));
+    } else if (w->format == CK_Q4) {
+      const uint8_t byte = ck_q4_scale_byte(w, row, c / 16);
+      y[c] = w->row_scales[row] *
+             (float)(ck_q4_block_scale(byte) *
+                     ck_q4_grid_value(byte & 1, ck_q4_code(w, row, c)));
+    } else {
+      y[c] = ck_float_weight(w, row, c);
+    }
+  }
+}
