@@ -34,37 +34,30 @@ public struct AttentionShape: Sendable, Equatable {
 // SAFETY: each thread of a pool writes its own slot.
 @safe public final class AttentionScratch: @unchecked Sendable {
   public let threads: Int
-  public let capacity: Int
+  /// Most positions that the queries of one call attend to.
+  public let context: Int
   private let buffer: AlignedBuffer
-  private let paddedDimension: Int
 
-  /// `capacity`: the most positions that one query attends to, or the cache's capacity.
-  public init(threads: Int, capacity: Int, headDimension: Int) {
+  public init(threads: Int, context: Int) {
+    precondition(threads > 0 && context >= 0, "scratch for \(threads) threads")
     self.threads = threads
-    self.capacity = capacity
-    paddedDimension = KeyValueCache.paddedDimension(headDimension)
-    buffer = AlignedBuffer(
-      byteCount: Self.byteCount(
-        threads: threads, capacity: capacity, headDimension: headDimension))
+    self.context = context
+    buffer = AlignedBuffer(byteCount: Self.byteCount(threads: threads, context: context))
   }
 
   /// Bytes that it takes; the memory ledger counts with it.
-  public static func byteCount(threads: Int, capacity: Int, headDimension: Int) -> Int {
-    threads * slotBytes(capacity, KeyValueCache.paddedDimension(headDimension))
+  public static func byteCount(threads: Int, context: Int) -> Int {
+    threads * slotBytes(context)
   }
 
-  private static func slotBytes(_ capacity: Int, _ paddedDimension: Int) -> Int {
-    (ck_attention_scratch(capacity, paddedDimension) * 4 + 63) / 64 * 64
+  private static func slotBytes(_ context: Int) -> Int {
+    (ck_attention_scratch(context) * 4 + 63) / 64 * 64
   }
 
   @unsafe func slot(_ index: Int) -> UnsafeMutablePointer<Float> {
     precondition(index < threads, "slot \(index) of \(threads)")
-    let offset = index * Self.slotBytes(capacity, paddedDimension)
+    let offset = index * Self.slotBytes(context)
     return unsafe (buffer.pointer + offset).assumingMemoryBound(to: Float.self)
-  }
-
-  func fits(span: Int, headDimension: Int) -> Bool {
-    span <= capacity && headDimension <= paddedDimension
   }
 }
 
@@ -94,9 +87,8 @@ extension ComputeContext {
       firstPosition >= 0 && span <= cache.capacity,
       "\(span) positions from a cache of \(cache.capacity)")
     precondition(
-      scratch.threads >= pool.threads
-        && scratch.fits(span: min(span, reach + rows - 1), headDimension: shape.headDimension),
-      "scratch memory for \(scratch.capacity) positions")
+      scratch.threads >= pool.threads && span <= scratch.context,
+      "scratch memory for \(scratch.threads) threads and \(scratch.context) positions")
     let attention = unsafe ck_attention(
       cache: cache.cache, heads: shape.heads, scale: shape.scale, softcap: shape.softcap ?? 0,
       window: shape.window ?? 0, first_position: firstPosition, q: q.pointer, q_stride: q.stride,

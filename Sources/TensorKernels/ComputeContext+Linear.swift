@@ -32,7 +32,7 @@ extension ComputeContext {
     precondition(y.columns >= w.rows, "\(w.rows) results into \(y.columns) columns")
     precondition(rows <= x.rowCapacity && rows <= y.rowCapacity, "\(rows) rows do not fit")
     precondition(bias.map { $0.columns >= w.rows } ?? true, "a bias for each of \(w.rows) rows")
-    if w.format.isQuantized {
+    if w.format.needsQuantizedActivations {
       precondition(quantized != nil, "\(w.format.rawValue) weights need quantized activations")
       precondition(
         quantized.map { $0.columns == w.columns && $0.rowCapacity >= rows } ?? true,

@@ -22,8 +22,8 @@ import TensorCore
     self.columns = columns
     let sizes = Self.sizes(format, rows: rows, columns: columns)
     codes = AlignedBuffer(byteCount: sizes.codes)
-    blockScales = format.isQuantized ? AlignedBuffer(byteCount: sizes.blockScales) : nil
-    rowScales = format.isQuantized ? AlignedBuffer(byteCount: sizes.rowScales) : nil
+    blockScales = format.needsQuantizedActivations ? AlignedBuffer(byteCount: sizes.blockScales) : nil
+    rowScales = format.needsQuantizedActivations ? AlignedBuffer(byteCount: sizes.rowScales) : nil
   }
 
   /// Resident bytes of a matrix; the memory ledger counts with it.
@@ -37,7 +37,7 @@ import TensorCore
   ) -> (codes: Int, blockScales: Int, rowScales: Int) {
     let padded = paddedRows(rows)
     let planes = format.planeBytesPerRow(columns: columns)
-    guard format.isQuantized else { return (padded * planes[0], 0, 0) }
+    guard format.needsQuantizedActivations else { return (padded * planes[0], 0, 0) }
     return (padded * planes[2], padded * planes[1], padded * planes[0])
   }
 
@@ -84,7 +84,7 @@ import TensorCore
     guard bytes.byteCount > 0 else { return }
     unsafe bytes.withUnsafeBytes { source in
       guard let base = source.baseAddress else { return }
-      if format.isQuantized && plane == 0 {
+      if format.needsQuantizedActivations && plane == 0 {
         guard let target = rowScales else { return }
         unsafe (target.pointer + byteOffset).copyMemory(from: base, byteCount: source.count)
         return
@@ -110,7 +110,7 @@ import TensorCore
     plane: Int, row: Int, first: Int, _ source: UnsafePointer<UInt8>, _ count: Int
   ) {
     var weights = unsafe weights
-    if format.isQuantized && plane == 1 {
+    if format.needsQuantizedActivations && plane == 1 {
       unsafe ck_pack_block_scales(&weights, row, first, source, count)
     } else {
       precondition(

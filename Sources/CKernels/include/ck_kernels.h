@@ -130,8 +130,8 @@ typedef struct ck_kernels {
 /// The kernels of one instruction set; null where this processor or this build lacks them.
 const ck_kernels *_Nullable ck_kernels_find(int32_t instruction_set);
 
-/// Floats of scratch memory that `attend` needs for a span of positions.
-ptrdiff_t ck_attention_scratch(ptrdiff_t span, ptrdiff_t padded_dimension);
+/// Floats of scratch memory that `attend` needs for rows that attend to `span` positions.
+ptrdiff_t ck_attention_scratch(ptrdiff_t span);
 
 /// Writes canonical bytes of one row's codes (bytes `first` …) into a packed matrix.
 ///
