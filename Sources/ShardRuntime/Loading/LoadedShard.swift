@@ -55,7 +55,7 @@ public final class LoadedShard: Sendable {
       $0 + memory.bytesReadPerToken(in: $1)
     }
     let tensors = try Self.load(components, from: package, memory: memory, compute, progress)
-    let rotary = architecture.makeRotaryTables(positions: package.plan.context)
+    let rotary = architecture.makeRotaryTables(positions: package.plan.settings.context)
     embedding = holdsEmbedding ? try architecture.makeEmbedding(tensors) : nil
     blocks = try layers.map {
       try architecture.makeBlock(layer: $0, tensors, rotary: rotary)
@@ -82,4 +82,15 @@ public final class LoadedShard: Sendable {
 
   /// A session for one sequence, with everything it will ever need allocated.
   public func makeSession() -> ShardSession { ShardSession(self) }
+
+  /// This node as a stage of the ring, with a session for each sequence of the plan.
+  public func makeStage() -> Stage {
+    Stage(
+      StageDescription(
+        node: node, nodeNames: plan.nodes.map(\.name), bundleID: bundleID, layers: layers,
+        layerCount: dimensions.layerCount, holdsEmbedding: holdsEmbedding, holdsHead: holdsHead,
+        hiddenSize: hiddenSize, vocabularySize: vocabularySize, context: plan.settings.context,
+        prefillChunk: plan.settings.prefillChunk),
+      executors: (0..<plan.settings.sequences).map { _ in makeSession() })
+  }
 }

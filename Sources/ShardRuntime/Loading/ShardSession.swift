@@ -5,7 +5,7 @@ import TensorKernels
 /// One sequence's state on one node: caches and working memory, all allocated at the start.
 ///
 /// Used by one thread at a time.
-public final class ShardSession: Sendable {
+public final class ShardSession: StageExecutor, Sendable {
   public let shard: LoadedShard
   /// Tokens that one pass may have.
   public let prefillChunk: Int
@@ -18,7 +18,7 @@ public final class ShardSession: Sendable {
   private let headInput: Matrix?
 
   init(_ shard: LoadedShard) {
-    let plan = shard.plan
+    let plan = shard.plan.settings
     self.shard = shard
     prefillChunk = plan.prefillChunk
     context = plan.context
@@ -65,7 +65,7 @@ public final class ShardSession: Sendable {
   /// Logits of some rows of the last layer's output.
   ///
   /// Shapes: `hidden` [T, hidden size] → [rows.count, vocabulary], valid until the next call.
-  /// Precondition: the node holds the head; at most `maximumLogitRows` rows.
+  /// Precondition: the node holds the head; at most `logitsCapacity` rows.
   public func logits(_ hidden: Matrix, rows: Range<Int>) -> Matrix {
     guard let head = shard.head, let logitStorage, let headInput else {
       preconditionFailure("node \(shard.node) holds no head")
@@ -82,8 +82,14 @@ public final class ShardSession: Sendable {
     return logitStorage
   }
 
-  /// Rows that one call of `logits` takes.
-  public var maximumLogitRows: Int { logitRows }
+  public var logitsCapacity: Int { logitRows }
+
+  public func logSumExp(_ logits: Matrix, row: Int) -> Double {
+    shard.compute.logSumExp(logits, row: row)
+  }
+
+  /// Caches need no clearing: a position is written before any token attends to it.
+  public func reset() {}
 
   private func pass(_ rows: Int, at firstPosition: Int) -> ForwardPass {
     ForwardPass(

@@ -6,8 +6,9 @@ import TensorCore
 public protocol StageExecutor: AnyObject {
   /// Forgets the sequence.
   func reset()
-  /// Writes one row of `hidden` for each id. Only called where the embedding is.
-  func embed(_ ids: [Int32], into hidden: Matrix)
+  /// Writes one row of `hidden` for each id, the first of which stands at `firstPosition`. Only
+  /// called where the embedding is.
+  func embed(_ ids: [Int32], firstPosition: Int, into hidden: Matrix)
   /// Runs this node's layers on the first `rows` rows, in place.
   func forward(_ hidden: Matrix, rows: Int, firstPosition: Int)
   /// Final norm and head of some rows; row 0 of the result belongs to the first of `rows`.
