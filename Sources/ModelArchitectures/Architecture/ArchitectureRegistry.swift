@@ -3,7 +3,16 @@ import StrictJSON
 /// Every model family, one line each.
 public enum ArchitectureRegistry {
   public static let all: [any ModelArchitecture.Type] = [
-    Llama.self
+    Llama.self,
+    Qwen.self,
+    Gemma.self,
+    GPT2.self,
+    GPTJ.self,
+    GPTNeoX.self,
+    Phi.self,
+    Phi3.self,
+    StableLM.self,
+    Mixtral.self,
   ]
 
   /// The architecture that a config.json describes.

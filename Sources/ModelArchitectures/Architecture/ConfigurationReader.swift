@@ -129,4 +129,47 @@ public struct ConfigurationReader: Sendable {
   ) -> ArchitectureFault {
     .configuration(key, "is \(value.kindName); expected \(expected)")
   }
+
+  /// Channels of a head that rotate: a share of them, given here or within `rope_parameters`.
+  public func rotaryDimensions(
+    headDimension: Int, shareKey: String = "partial_rotary_factor", default fallback: Double
+  ) throws(ArchitectureFault) -> Int {
+    let nested = try object("rope_parameters")
+    let share = try number(shareKey) ?? nested?.number("partial_rotary_factor") ?? fallback
+    guard share > 0, share <= 1 else {
+      throw .configuration(shareKey, "is \(share); expected more than 0 and at most 1")
+    }
+    return Int(Double(headDimension) * share)
+  }
+
+  /// The window of each layer, nil where it attends to everything.
+  ///
+  /// - Parameters:
+  ///   - window: the size of the sliding window; nil means no layer has one.
+  ///   - isSliding: the family's own rule, where `layer_types` does not say.
+  public func layerWindows(
+    layerCount: Int, window: Int?, isSliding: (Int) -> Bool
+  ) throws(ArchitectureFault) -> [Int?] {
+    guard let types = value("layer_types") else {
+      return (0..<layerCount).map { isSliding($0) ? window : nil }
+    }
+    let names = types.array?.compactMap(\.string) ?? []
+    guard names.count == layerCount else {
+      throw .configuration(
+        "layer_types", "names \(names.count) layers; expected \(layerCount)")
+    }
+    var windows: [Int?] = []
+    for name in names {
+      switch name {
+      case "full_attention": windows.append(nil)
+      case "sliding_attention":
+        guard let window else {
+          throw .configuration("layer_types", "has sliding layers, but no sliding_window is set")
+        }
+        windows.append(window)
+      default: throw .configuration("layer_types", "holds '\(name)', which is not supported")
+      }
+    }
+    return windows
+  }
 }

@@ -22,7 +22,9 @@ public struct ModelDimensions: Sendable, Equatable {
   public var contextLength: Int
   /// Whether the head multiplies with the token embedding.
   public var tiesEmbeddings: Bool
-  /// Experts of a mixture that run for one token; 0 for dense models.
+  /// Experts of a mixture; 0 for dense models.
+  public var expertCount = 0
+  /// Experts that run for one token.
   public var expertsPerToken = 0
 
   /// 1/√(head dimension), the usual scale of attention scores.
@@ -68,11 +70,8 @@ public protocol ModelArchitecture: Sendable {
   /// Share of a tensor that decoding one token reads: less than 1 for experts of a mixture.
   func shareRead(of tensor: String) -> Double
 
-  /// Bytes of the tables that `makeRotaryTables` makes.
-  func rotaryTableBytes(positions: Int) -> Int
-
-  /// Tables that all blocks of a node share, for positions 0..<`positions`.
-  func makeRotaryTables(positions: Int) -> [RotaryTable]
+  /// Rotary positions that blocks share on a node; none where positions are learned.
+  var rotaryEmbeddings: [RotaryEmbedding] { get }
 
   func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage
   func makeBlock(
@@ -107,4 +106,14 @@ extension ModelArchitecture {
 
 extension ModelArchitecture {
   public func shareRead(of tensor: String) -> Double { 1 }
+
+  /// One table for each of `rotaryEmbeddings`, for positions 0..<`positions`.
+  public func makeRotaryTables(positions: Int) -> [RotaryTable] {
+    rotaryEmbeddings.map { $0.table(positions: positions) }
+  }
+
+  /// Bytes of those tables.
+  public func rotaryTableBytes(positions: Int) -> Int {
+    rotaryEmbeddings.reduce(0) { $0 + $1.tableBytes(positions: positions) }
+  }
 }

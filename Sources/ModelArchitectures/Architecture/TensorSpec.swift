@@ -62,3 +62,24 @@ extension TensorSpec {
     return hasBias ? [weight, TensorSpec(name + ".bias", [outputs], .bias)] : [weight]
   }
 }
+
+/// A stored tensor that is split into several of ours, or stored the other way round.
+struct FusedSource: Sendable {
+  let name: String
+  /// Shape as stored.
+  let shape: [Int]
+  /// Stored [input, output].
+  var isTransposed = false
+
+  /// The part made of some output channels; nil for all.
+  func part(_ name: String, _ channels: [Range<Int>]?, _ role: TensorRole) -> TensorSpec {
+    let outputs = isTransposed ? shape[shape.count - 1] : shape[0]
+    let count = channels?.reduce(0) { $0 + $1.count } ?? outputs
+    let partShape = shape.count == 1 ? [count] : [count, isTransposed ? shape[0] : shape[1]]
+    return TensorSpec(
+      name, partShape, role,
+      source: TensorSource(
+        names: TensorSource.spellings(of: self.name), shape: shape, channels: channels,
+        isTransposed: isTransposed))
+  }
+}

@@ -36,21 +36,3 @@ struct LanguageModelHead: HeadStage {
     if let softcap { pass.compute.softcap(logits, cap: softcap, rows: pass.rows) }
   }
 }
-
-/// x + attention(norm(x)), then x + feedForward(norm(x)): the block of Llama and its kin.
-struct SequentialBlock: TransformerBlock {
-  let attentionNorm: Normalization
-  let attention: SelfAttention
-  let feedForwardNorm: Normalization
-  let feedForward: any FeedForward
-
-  func forward(_ hidden: Matrix, pass: ForwardPass, cache: KeyValueCache) {
-    let work = pass.workspace
-    attentionNorm(hidden, pass, into: work.normed)
-    attention(work.normed, pass, cache: cache, into: work.projected)
-    pass.compute.add(work.projected, to: hidden, rows: pass.rows)
-    feedForwardNorm(hidden, pass, into: work.normed)
-    feedForward(work.normed, pass, into: work.projected)
-    pass.compute.add(work.projected, to: hidden, rows: pass.rows)
-  }
-}

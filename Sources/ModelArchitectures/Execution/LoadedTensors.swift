@@ -43,6 +43,20 @@ extension LoadedTensors {
       weights: try matrix(name + ".weight"), bias: hasBias ? try vector(name + ".bias") : nil)
   }
 
+  /// Vectors of one length as the rows of one matrix.
+  func stacked(_ names: [String]) throws(ArchitectureFault) -> Matrix {
+    var vectors: [Matrix] = []
+    for name in names { vectors.append(try vector(name)) }
+    let result = Matrix(rows: names.count, columns: vectors.first?.columns ?? 0)
+    for (row, vector) in vectors.enumerated() {
+      let values = vector.row(0)
+      result.withMutableRow(row) { target in
+        for column in values.indices { target[column] = values[column] }
+      }
+    }
+    return result
+  }
+
   /// A root-mean-square norm: `NAME.weight`.
   ///
   /// - Parameter weightOffset: what is added to each weight: 1 for Gemma, else 0.

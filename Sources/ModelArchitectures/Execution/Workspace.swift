@@ -9,7 +9,7 @@ public final class Workspace: Sendable {
   /// Rows a pass may have.
   public let rowCapacity: Int
   let normed: Matrix
-  let secondNormed: Matrix
+  let secondary: Matrix
   let projected: Matrix
   let queries: Matrix
   let keys: Matrix
@@ -21,12 +21,16 @@ public final class Workspace: Sendable {
   let attendedCodes: QuantizedActivations
   let intermediateCodes: QuantizedActivations
   let attention: AttentionScratch
+  /// Output of one expert; nil for dense models.
+  let expertOutput: Matrix?
+  /// Scores of the experts; nil for dense models.
+  let routerScores: Matrix?
 
   public init(_ dimensions: ModelDimensions, rows: Int, context: Int, threads: Int) {
     let widths = Widths(dimensions)
     rowCapacity = rows
     normed = Matrix(rows: rows, columns: widths.hidden)
-    secondNormed = Matrix(rows: rows, columns: widths.hidden)
+    secondary = Matrix(rows: rows, columns: widths.hidden)
     projected = Matrix(rows: rows, columns: widths.hidden)
     queries = Matrix(rows: rows, columns: widths.queries)
     keys = Matrix(rows: rows, columns: widths.keys)
@@ -38,6 +42,9 @@ public final class Workspace: Sendable {
     attendedCodes = QuantizedActivations(rows: rows, columns: widths.queries)
     intermediateCodes = QuantizedActivations(rows: rows, columns: widths.intermediate)
     attention = AttentionScratch(threads: threads, context: context)
+    let isMixture = dimensions.expertCount > 0
+    expertOutput = isMixture ? Matrix(rows: rows, columns: widths.hidden) : nil
+    routerScores = isMixture ? Matrix(rows: rows, columns: dimensions.expertCount) : nil
   }
 
   /// Bytes that a workspace takes; the memory ledger counts with it.
@@ -46,8 +53,13 @@ public final class Workspace: Sendable {
   ) -> Int {
     let widths = Widths(dimensions)
     func matrix(_ columns: Int) -> Int { Matrix.byteCount(rows: rows, columns: columns) }
-    func codes(_ columns: Int) -> Int { QuantizedActivations.byteCount(rows: rows, columns: columns) }
-    return 3 * matrix(widths.hidden) + 2 * matrix(widths.queries) + 2 * matrix(widths.keys)
+    func codes(_ columns: Int) -> Int {
+      QuantizedActivations.byteCount(rows: rows, columns: columns)
+    }
+    let experts =
+      dimensions.expertCount > 0
+      ? matrix(widths.hidden) + matrix(dimensions.expertCount) : 0
+    return experts + 3 * matrix(widths.hidden) + 2 * matrix(widths.queries) + 2 * matrix(widths.keys)
       + 2 * matrix(widths.intermediate) + codes(widths.hidden) + codes(widths.queries)
       + codes(widths.intermediate)
       + AttentionScratch.byteCount(threads: threads, context: context)
@@ -75,10 +87,18 @@ public struct ForwardPass: Sendable {
   /// Position of the first row in its sequence.
   public let firstPosition: Int
   /// Tokens in this pass, at most the workspace's capacity.
-  public let rows: Int
+  public private(set) var rows: Int
+
+  /// The same pass over fewer tokens.
+  func with(rows: Int) -> ForwardPass {
+    var pass = self
+    pass.rows = rows
+    return pass
+  }
 
   public init(compute: ComputeContext, workspace: Workspace, firstPosition: Int, rows: Int) {
-    precondition(rows <= workspace.rowCapacity, "\(rows) rows in a workspace for \(workspace.rowCapacity)")
+    precondition(
+      rows <= workspace.rowCapacity, "\(rows) rows in a workspace for \(workspace.rowCapacity)")
     self.compute = compute
     self.workspace = workspace
     self.firstPosition = firstPosition

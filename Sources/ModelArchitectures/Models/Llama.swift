@@ -83,62 +83,42 @@ struct Llama: ModelArchitecture {
     case .embedding: return [embedding]
     case .block(let layer): return blockTensors(layer)
     case .head:
-      let head = TensorSpec("lm_head.weight", [d.vocabularySize, d.hiddenSize], .head)
-      return [
-        TensorSpec("model.norm.weight", [d.hiddenSize], .norm),
-        d.tiesEmbeddings ? embedding : head,
-      ]
+      return TensorSpec.head(
+        [TensorSpec("model.norm.weight", [d.hiddenSize], .norm)], embedding: embedding,
+        tied: d.tiesEmbeddings)
     }
   }
 
   private func blockTensors(_ layer: Int) -> [TensorSpec] {
-    let d = dimensions
+    let width = dimensions.hiddenSize
     let prefix = Self.prefix(layer)
-    let queries = d.headCount * d.headDimension
-    let keys = d.keyValueHeadCount * d.headDimension
-    var specs = [TensorSpec(prefix + "input_layernorm.weight", [d.hiddenSize], .norm)]
-    specs += TensorSpec.linear(
-      prefix + "self_attn.q_proj", queries, d.hiddenSize, .attentionQuery,
-      hasBias: configuration.attentionHasBias)
-    specs += TensorSpec.linear(
-      prefix + "self_attn.k_proj", keys, d.hiddenSize, .attentionKey,
-      hasBias: configuration.attentionHasBias)
-    specs += TensorSpec.linear(
-      prefix + "self_attn.v_proj", keys, d.hiddenSize, .attentionValue,
-      hasBias: configuration.attentionHasBias)
-    specs += TensorSpec.linear(
-      prefix + "self_attn.o_proj", d.hiddenSize, queries, .attentionOutput,
-      hasBias: configuration.attentionHasBias)
-    specs.append(TensorSpec(prefix + "post_attention_layernorm.weight", [d.hiddenSize], .norm))
-    specs += TensorSpec.linear(
-      prefix + "mlp.gate_proj", d.intermediateSize, d.hiddenSize, .mlpGate,
-      hasBias: configuration.feedForwardHasBias)
-    specs += TensorSpec.linear(
-      prefix + "mlp.up_proj", d.intermediateSize, d.hiddenSize, .mlpUp,
-      hasBias: configuration.feedForwardHasBias)
-    specs += TensorSpec.linear(
-      prefix + "mlp.down_proj", d.hiddenSize, d.intermediateSize, .mlpDown,
-      hasBias: configuration.feedForwardHasBias)
-    return specs
+    return [TensorSpec(prefix + "input_layernorm.weight", [width], .norm)]
+      + attentionProjections(layer).specs(dimensions)
+      + [TensorSpec(prefix + "post_attention_layernorm.weight", [width], .norm)]
+      + feedForwardProjections(layer).specs(dimensions)
+  }
+
+  private func attentionProjections(_ layer: Int) -> AttentionProjections {
+    AttentionProjections(
+      prefix: Self.prefix(layer) + "self_attn.",
+      inputsHaveBias: configuration.attentionHasBias,
+      outputHasBias: configuration.attentionHasBias)
+  }
+
+  private func feedForwardProjections(_ layer: Int) -> GatedProjections {
+    GatedProjections(
+      prefix: Self.prefix(layer) + "mlp.", hasBias: configuration.feedForwardHasBias)
   }
 
   private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
 
   func keyValueShape(layer: Int) -> KeyValueShape {
-    KeyValueShape(
-      heads: dimensions.keyValueHeadCount, headDimension: dimensions.headDimension,
-      window: configuration.window)
+    dimensions.keyValueShape(window: configuration.window)
   }
 
   // MARK: Forward pass
 
-  func rotaryTableBytes(positions: Int) -> Int {
-    configuration.rotary.tableBytes(positions: positions)
-  }
-
-  func makeRotaryTables(positions: Int) -> [RotaryTable] {
-    [configuration.rotary.table(positions: positions)]
-  }
+  var rotaryEmbeddings: [RotaryEmbedding] { [configuration.rotary] }
 
   func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage {
     TokenEmbedding(tokens: try tensors.matrix(Self.embeddingName + ".weight"))
@@ -149,27 +129,14 @@ struct Llama: ModelArchitecture {
   ) throws(ArchitectureFault) -> any TransformerBlock {
     let prefix = Self.prefix(layer)
     let c = configuration
-    let attention = SelfAttention(
-      query: try tensors.linear(prefix + "self_attn.q_proj", hasBias: c.attentionHasBias),
-      key: try tensors.linear(prefix + "self_attn.k_proj", hasBias: c.attentionHasBias),
-      value: try tensors.linear(prefix + "self_attn.v_proj", hasBias: c.attentionHasBias),
-      output: try tensors.linear(prefix + "self_attn.o_proj", hasBias: c.attentionHasBias),
-      shape: AttentionShape(
-        heads: dimensions.headCount, keyValueHeads: dimensions.keyValueHeadCount,
-        headDimension: dimensions.headDimension,
-        scale: dimensions.attentionScale, window: c.window, softcap: nil),
-      rotary: rotary[0])
-    let feedForward = GatedFeedForward(
-      gate: try tensors.linear(prefix + "mlp.gate_proj", hasBias: c.feedForwardHasBias),
-      up: try tensors.linear(prefix + "mlp.up_proj", hasBias: c.feedForwardHasBias),
-      down: try tensors.linear(prefix + "mlp.down_proj", hasBias: c.feedForwardHasBias),
-      activation: c.activation)
     return SequentialBlock(
       attentionNorm: try tensors.rmsNorm(prefix + "input_layernorm", epsilon: c.epsilon),
-      attention: attention,
+      attention: try attentionProjections(layer).attention(
+        tensors, shape: dimensions.attentionShape(window: c.window), rotary: rotary[0]),
       feedForwardNorm: try tensors.rmsNorm(
         prefix + "post_attention_layernorm", epsilon: c.epsilon),
-      feedForward: feedForward)
+      feedForward: try feedForwardProjections(layer).feedForward(
+        tensors, activation: c.activation))
   }
 
   func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
