@@ -135,7 +135,9 @@ public struct ConfigurationReader: Sendable {
     headDimension: Int, shareKey: String = "partial_rotary_factor", default fallback: Double
   ) throws(ArchitectureFault) -> Int {
     let nested = try object("rope_parameters")
-    let share = try number(shareKey) ?? nested?.number("partial_rotary_factor") ?? fallback
+    let outer = try number(shareKey)
+    let inner = try nested?.number("partial_rotary_factor")
+    let share = outer ?? inner ?? fallback
     guard share > 0, share <= 1 else {
       throw .configuration(shareKey, "is \(share); expected more than 0 and at most 1")
     }

@@ -134,8 +134,10 @@ extension RotaryEmbedding {
     if let new, let old, new != old, !(new == "longrope" && old == "su") {
       throw .configuration("rope_type", "is '\(new)', but type is '\(old)'")
     }
-    let original = try nested.optionalPositive("original_max_position_embeddings")
-      ?? reader.optionalPositive("original_max_position_embeddings")
+    let key = "original_max_position_embeddings"
+    let inner = try nested.optionalPositive(key)
+    let outer = try reader.optionalPositive(key)
+    let original = inner ?? outer
     switch new ?? old ?? "default" {
     case "default", "dynamic":
       // Dynamic scaling changes nothing within max_position_embeddings, which bounds a context.
