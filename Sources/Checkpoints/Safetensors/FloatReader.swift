@@ -62,10 +62,11 @@ struct FloatReader {
   /// Says which element it is, as row and column where the tensor has rows.
   private func notFinite(_ index: Int, value: Float) -> CheckpointFault {
     let columns = entry.shape.count > 1 ? entry.shape.dropFirst().reduce(1, *) : 0
+    let what = value.isNaN ? "NaN" : value > 0 ? "infinity" : "-infinity"
     let place = columns > 0 ? "[\(index / columns), \(index % columns)]" : "\(index)"
     return CheckpointFault(
       "notFinite",
-      "tensor \(Excerpt.quoted(entry.name)) of \(file.path) holds \(value) at element \(place); "
+      "tensor \(Excerpt.quoted(entry.name)) of \(file.path) holds \(what) at element \(place); "
         + "the weights are damaged: download or train them again",
       file: file.path, tensor: entry.name)
   }
