@@ -134,4 +134,10 @@ public struct ModelFootprint: Sendable, Equatable {
 public protocol FootprintSource: Sendable {
   var facts: ModelFacts { get }
   func footprint(for settings: PlanSettings) -> ModelFootprint
+  /// The same model in fewer bits per weight, where it can be had; advice tries it.
+  func withFewerBits() -> (source: any FootprintSource, bits: Int)?
+}
+
+extension FootprintSource {
+  public func withFewerBits() -> (source: any FootprintSource, bits: Int)? { nil }
 }

@@ -88,7 +88,7 @@ extension ShardPlan {
   }
 
   /// Most layers that a model is believed to have.
-  static let maximumLayerCount = 4096
+  static let maximumLayerCount = Planner.maximumLayerCount
   private static let timeRange = 0...(1 << 53)
 
   private static func facts(_ members: StrictObject) throws(PlanFault) -> ModelFacts {

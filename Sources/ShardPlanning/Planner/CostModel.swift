@@ -3,7 +3,7 @@
 /// Decoding is bound by memory: a layer takes the time to read its weights and its part of the
 /// cache, and a fixed cost. Reading a prompt is bound by arithmetic. All times are whole
 /// nanoseconds held in `Double`, which adds them exactly.
-struct CostModel: Sendable {
+package struct CostModel: Sendable {
   /// Times of one node; the arrays are prefix sums over layers, one longer than the layers.
   struct Node: Sendable {
     var decode: [Double] = [0]
@@ -12,6 +12,12 @@ struct CostModel: Sendable {
     var headDecode = 0.0
     /// The head computes the last token of a prompt only.
     var headPrefill = 0.0
+
+    func sum(_ decoding: Bool, _ layers: Range<Int>) -> Double {
+      decoding
+        ? decode[layers.upperBound] - decode[layers.lowerBound]
+        : prefill[layers.upperBound] - prefill[layers.lowerBound]
+    }
   }
 
   let nodes: [Node]
@@ -30,7 +36,7 @@ struct CostModel: Sendable {
   /// Bytes of a frame beside its hidden states.
   static let frameBytes = 64
 
-  init(footprint: ModelFootprint, cluster: Cluster, workload: Workload) {
+  package init(footprint: ModelFootprint, cluster: Cluster, workload: Workload) {
     self.workload = workload
     let chunk = footprint.settings.prefillChunk
     chunkCount = (workload.promptTokens + chunk - 1) / chunk
@@ -90,36 +96,64 @@ struct CostModel: Sendable {
 
   /// One token through a stage's layers and head.
   func decode(_ stage: Stage) -> Double {
-    time(stage, \.decode) + (stage.holdsHead ? nodes[stage.node].headDecode : 0)
+    time(stage, decoding: true) + (stage.holdsHead ? nodes[stage.node].headDecode : 0)
   }
 
   /// One chunk of the prompt through a stage's layers.
-  func prefill(_ stage: Stage) -> Double { time(stage, \.prefill) }
+  func prefill(_ stage: Stage) -> Double { time(stage, decoding: false) }
 
-  private func time(_ stage: Stage, _ sums: KeyPath<Node, [Double]>) -> Double {
-    let node = nodes[stage.node]
+  private func time(_ stage: Stage, decoding: Bool) -> Double {
     let cut = stage.layers.lowerBound + stage.accelerated
-    var time = node.pass + node[keyPath: sums][stage.layers.upperBound] - node[keyPath: sums][cut]
+    var time = nodes[stage.node].pass + nodes[stage.node].sum(decoding, cut..<stage.layers.upperBound)
     if stage.accelerated > 0 {
       let card = accelerators[stage.node]
-      time += card.pass + card[keyPath: sums][cut] - card[keyPath: sums][stage.layers.lowerBound]
+      time += card.pass + card.sum(decoding, stage.layers.lowerBound..<cut)
     }
     return time
+  }
+
+  /// The same for some of the nodes, in that order; the first stays the coordinator.
+  func restricted(to order: [Int]) -> CostModel {
+    CostModel(
+      nodes: order.map { nodes[$0] }, accelerators: order.map { accelerators[$0] },
+      hop: order.map { source in order.map { hop[source][$0] } },
+      chunkHop: order.map { source in order.map { chunkHop[source][$0] } },
+      back: order.map { back[$0] }, workload: workload, chunkCount: chunkCount)
+  }
+
+  private init(
+    nodes: [Node], accelerators: [Node], hop: [[Double]], chunkHop: [[Double]], back: [Double],
+    workload: Workload, chunkCount: Int
+  ) {
+    self.nodes = nodes
+    self.accelerators = accelerators
+    self.hop = hop
+    self.chunkHop = chunkHop
+    self.back = back
+    self.workload = workload
+    self.chunkCount = chunkCount
   }
 }
 
 /// A stage of a candidate plan: which node runs which layers.
-struct Stage: Sendable, Equatable {
-  var node: Int
-  var layers: Range<Int>
-  var holdsHead = false
+package struct Stage: Sendable, Equatable {
+  package var node: Int
+  package var layers: Range<Int>
+  package var holdsHead: Bool
   /// The first so many of the layers lie in the memory of a graphics card.
-  var accelerated = 0
+  package var accelerated: Int
+
+  package init(node: Int, layers: Range<Int>, holdsHead: Bool = false, accelerated: Int = 0) {
+    self.node = node
+    self.layers = layers
+    self.holdsHead = holdsHead
+    self.accelerated = accelerated
+  }
 }
 
 extension CostModel {
   /// Time from token to token through these stages, and back to the first.
-  func tokenNanoseconds(_ stages: [Stage]) -> Double {
+  package func tokenNanoseconds(_ stages: [Stage]) -> Double {
     var time = 0.0
     for (index, stage) in stages.enumerated() {
       time += decode(stage)
@@ -138,7 +172,7 @@ extension CostModel {
   }
 
   /// The slowest stage or link for one token.
-  func bottleneckNanoseconds(_ stages: [Stage]) -> Double {
+  package func bottleneckNanoseconds(_ stages: [Stage]) -> Double {
     var slowest = 0.0
     for (index, stage) in stages.enumerated() {
       let compute = decode(stage)
@@ -148,7 +182,7 @@ extension CostModel {
   }
 
   /// From the prompt to the first token: chunks overlap along the stages.
-  func firstTokenNanoseconds(_ stages: [Stage]) -> Double {
+  package func firstTokenNanoseconds(_ stages: [Stage]) -> Double {
     var through = 0.0
     var slowest = 0.0
     for (index, stage) in stages.enumerated() {
@@ -167,7 +201,7 @@ extension CostModel {
     return through + Double(chunkCount - 1) * slowest
   }
 
-  func requestNanoseconds(_ stages: [Stage]) -> Double {
+  package func requestNanoseconds(_ stages: [Stage]) -> Double {
     firstTokenNanoseconds(stages)
       + Double(workload.generateTokens - 1) * tokenNanoseconds(stages)
   }

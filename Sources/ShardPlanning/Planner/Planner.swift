@@ -19,7 +19,7 @@ public struct PlanRequest: Sendable, Equatable {
   }
 }
 
-/// Decides which node runs which layers.
+/// Decides which nodes run which layers: the best way there is under the cost model.
 public struct Planner: Sendable {
   public let source: any FootprintSource
   public let cluster: Cluster
@@ -29,75 +29,161 @@ public struct Planner: Sendable {
     self.cluster = cluster
   }
 
-  /// Makes the best plan for a request.
+  /// Most layers of a model that a plan can be made for.
+  public static let maximumLayerCount = 512
+
+  /// Makes the best plan for a request, or the one that its split asks for.
   ///
+  /// Complexity: below a second for 16 nodes and 80 unequal layers.
   /// Throws: `PlanFault` for a request that makes no sense, or that does not fit.
   public func plan(_ request: PlanRequest) throws(PlanFault) -> ShardPlan {
+    try check(request)
+    let tables = tables(for: request)
+    let stages: [Stage]
+    if let split = request.split {
+      stages = Self.stages(split)
+      if let shortage = tables.shortage(stages) {
+        throw shortage.fault(split: true, advice: advice(request, shortage))
+      }
+    } else if let choice = PlanSearch(tables: tables).choose(request.objective) {
+      stages = choice.stages
+    } else {
+      let shortage = tables.smallestShortage()
+      throw shortage.fault(split: false, advice: advice(request, shortage))
+    }
+    return try makePlan(stages, request, tables)
+  }
+
+  /// The smallest value of the objective that any plan has, in nanoseconds; nil where none fits.
+  ///
+  /// `plan` may take another plan within 2 % of it that needs fewer nodes or leaves more memory.
+  public func optimum(_ request: PlanRequest) throws(PlanFault) -> Int? {
+    try check(request)
+    let search = PlanSearch(tables: tables(for: request))
+    return search.optimum(request.objective, rules: search.rules()).map { Int($0.value) }
+  }
+
+  func tables(for request: PlanRequest) -> SearchTables {
     let footprint = source.footprint(for: request.settings)
-    let costs = CostModel(footprint: footprint, cluster: cluster, workload: request.workload)
-    let stages = try stages(request, footprint)
-    return try makePlan(stages, request, footprint, costs)
+    return SearchTables(
+      footprint: footprint, cluster: cluster,
+      costs: CostModel(footprint: footprint, cluster: cluster, workload: request.workload))
+  }
+
+  /// Whether any plan fits at all.
+  func fits(_ request: PlanRequest) -> Bool {
+    let search = PlanSearch(tables: tables(for: request))
+    return search.optimum(.latency, rules: search.rules()) != nil
+  }
+
+  /// Stages in the cluster's order with so many layers each.
+  static func stages(_ split: [Int]) -> [Stage] {
+    var stages: [Stage] = []
+    var next = 0
+    for (index, size) in split.enumerated() {
+      let isLast = index == split.count - 1
+      stages.append(Stage(node: index, layers: next..<(next + size), holdsHead: isLast))
+      next += size
+    }
+    return stages
   }
 
   func makePlan(
-    _ stages: [Stage], _ request: PlanRequest, _ footprint: ModelFootprint, _ costs: CostModel
+    _ stages: [Stage], _ request: PlanRequest, _ tables: SearchTables
   ) throws(PlanFault) -> ShardPlan {
+    let costs = tables.costs
     var nodes: [PlannedNode] = []
     for (index, stage) in stages.enumerated() {
       let profile = cluster.nodes[stage.node]
-      let decode = costs.decode(stage)
       nodes.append(
         PlannedNode(
           name: profile.name, layers: stage.layers, holdsEmbedding: index == 0,
           holdsHead: stage.holdsHead,
-          ledger: footprint.ledger(
+          ledger: tables.footprint.ledger(
             layers: stage.layers, holdsEmbedding: index == 0, holdsHead: stage.holdsHead,
             ramBytes: profile.ramBytes, reserveBytes: profile.reserveBytes),
           predicted: StagePrediction(
-            decodeNanoseconds: Int(decode),
+            decodeNanoseconds: Int(costs.decode(stage)),
             prefillNanoseconds: Int(costs.prefill(stage)),
             sendNanoseconds: Int(costs.sendNanoseconds(stages, from: index)))))
     }
     return try ShardPlan(
-      facts: footprint.facts, settings: request.settings, objective: request.objective,
-      nodes: nodes,
-      prediction: PlanPrediction(
-        workload: request.workload,
-        tokenNanoseconds: Int(costs.tokenNanoseconds(stages)),
-        firstTokenNanoseconds: Int(costs.firstTokenNanoseconds(stages)),
-        bottleneckNanoseconds: Int(costs.bottleneckNanoseconds(stages))))
+      facts: tables.footprint.facts, settings: request.settings, objective: request.objective,
+      nodes: nodes, prediction: costs.prediction(stages))
   }
+}
 
-  /// Stages in the cluster's order; a forced split as it is, else the most even ledgers.
-  private func stages(
-    _ request: PlanRequest, _ footprint: ModelFootprint
-  ) throws(PlanFault) -> [Stage] {
-    let layerCount = footprint.facts.layerCount
-    let count = cluster.nodes.count
-    guard count <= layerCount else {
-      throw PlanFault.usage(
-        "moreNodesThanLayers",
-        "\(count) nodes cannot share \(layerCount) layers; give at most \(layerCount) nodes")
-    }
-    var split = request.split ?? []
-    if request.split == nil {
-      for index in 0..<count {
-        split.append(layerCount * (index + 1) / count - layerCount * index / count)
-      }
-    }
-    guard split.count == count, split.allSatisfy({ $0 > 0 }), split.reduce(0, +) == layerCount
+extension CostModel {
+  /// How fast these stages are.
+  func prediction(_ stages: [Stage]) -> PlanPrediction {
+    PlanPrediction(
+      workload: workload, tokenNanoseconds: Int(tokenNanoseconds(stages)),
+      firstTokenNanoseconds: Int(firstTokenNanoseconds(stages)),
+      bottleneckNanoseconds: Int(bottleneckNanoseconds(stages)))
+  }
+}
+
+// MARK: - Requests that make no sense
+
+extension Planner {
+  func check(_ request: PlanRequest) throws(PlanFault) {
+    let settings = request.settings
+    let facts = source.facts
+    guard settings.context > 0, settings.context <= facts.contextLength,
+      settings.context <= PlanSettings.maximumContext
     else {
       throw PlanFault.usage(
-        "badSplit", "the split \(split.map(String.init).joined(separator: ",")) does not give "
-          + "\(layerCount) layers to \(count) nodes, at least one each")
+        "badContext", "a context of \(settings.context) is not possible; the model takes 1 to "
+          + "\(min(facts.contextLength, PlanSettings.maximumContext)) positions")
     }
-    var stages: [Stage] = []
-    var next = 0
-    for (index, size) in split.enumerated() {
-      stages.append(
-        Stage(node: index, layers: next..<(next + size), holdsHead: index == count - 1))
-      next += size
+    let limits = [
+      ("sequences", settings.sequences, PlanSettings.maximumSequences),
+      ("prefill chunk", settings.prefillChunk, PlanSettings.maximumPrefillChunk),
+      ("threads", settings.threads, PlanSettings.maximumThreads),
+    ]
+    for (name, value, limit) in limits where !(1...limit).contains(value) {
+      throw PlanFault.usage("badSettings", "\(name) \(value) is not possible; give 1 to \(limit)")
     }
-    return stages
+    try check(request.workload, context: settings.context)
+    guard facts.layerCount <= Self.maximumLayerCount else {
+      throw PlanFault.usage(
+        "tooManyLayers", "the model has \(facts.layerCount) layers; at most "
+          + "\(Self.maximumLayerCount) can be planned")
+    }
+    let count = cluster.nodes.count
+    if cluster.allTakePart || request.split != nil, count > facts.layerCount {
+      throw PlanFault.usage(
+        "moreNodesThanLayers", "\(count) nodes cannot share \(facts.layerCount) layers; give at "
+          + "most \(facts.layerCount) nodes")
+    }
+    if let split = request.split { try check(split) }
+  }
+
+  private func check(_ workload: Workload, context: Int) throws(PlanFault) {
+    let (prompt, answer) = (workload.promptTokens, workload.generateTokens)
+    guard prompt > 0, answer > 0, prompt <= context, answer <= context,
+      prompt + answer <= context + 1
+    else {
+      throw PlanFault.usage(
+        "badWorkload", "\(prompt) prompt tokens and \(answer) generated ones are not possible in a "
+          + "context of \(context); give both at least 1 and a larger --context if need be")
+    }
+  }
+
+  private func check(_ split: [Int]) throws(PlanFault) {
+    let text = split.prefix(20).map(String.init).joined(separator: ",")
+    guard split.count == cluster.nodes.count else {
+      throw PlanFault.usage(
+        "badSplit", "the split \(text) names \(split.count) nodes; there are "
+          + "\(cluster.nodes.count)")
+    }
+    guard split.allSatisfy({ (1...source.facts.layerCount).contains($0) }) else {
+      throw PlanFault.usage("badSplit", "the split \(text) must give each node 1 layer or more")
+    }
+    let sum = split.reduce(0, +)
+    guard sum == source.facts.layerCount else {
+      throw PlanFault.usage(
+        "badSplit", "the split \(text) has \(sum) layers; the model has \(source.facts.layerCount)")
+    }
   }
 }

@@ -1,5 +1,5 @@
 /// Where a search may put the head.
-enum HeadPlace: Sendable, CaseIterable {
+package enum HeadPlace: Sendable, CaseIterable {
   /// On the last node of the ring, which then sends token ids back.
   case lastNode
   /// On the coordinator, which then gets hidden states back.
@@ -27,23 +27,56 @@ enum Measure: Sendable {
 }
 
 /// Turns footprint, costs and rules into tables for `SubsetSearch`.
-struct SearchTables: Sendable {
+package struct SearchTables: Sendable {
   let footprint: ModelFootprint
   let cluster: Cluster
   let costs: CostModel
+  /// Whether the nodes can only run in the cluster's order.
+  let keepsOrder: Bool
   /// Bytes of weights and cache of the layers before each.
   private let bytesBefore: [Int]
+  /// Bytes of a node without layers, by what it holds: embedding × 2 + head.
+  private let fixed: [Int]
 
-  init(footprint: ModelFootprint, cluster: Cluster, costs: CostModel) {
+  package init(
+    footprint: ModelFootprint, cluster: Cluster, costs: CostModel, keepsOrder: Bool = false
+  ) {
     self.footprint = footprint
     self.cluster = cluster
     self.costs = costs
+    self.keepsOrder = keepsOrder
     var sums = [0]
     for layer in footprint.layers {
       sums.append(sums[sums.count - 1] + layer.weightBytes + layer.keyValueBytes)
     }
     bytesBefore = sums
+    fixed = [(false, false), (false, true), (true, false), (true, true)].map { embedding, head in
+      footprint.ledger(
+        layers: 0..<0, holdsEmbedding: embedding, holdsHead: head, ramBytes: 0, reserveBytes: 0
+      ).total
+    }
   }
+
+  /// The same for some of the nodes, in that order.
+  func restricted(to order: [Int]) -> SearchTables {
+    SearchTables(
+      footprint: footprint, cluster: cluster.restricted(to: order),
+      costs: costs.restricted(to: order), keepsOrder: true)
+  }
+
+  /// Sets of nodes that a search tells apart: equal nodes are taken in one order only.
+  var setCount: Int {
+    guard !keepsOrder else { return cluster.nodes.count }
+    var sizes: [Int: Int] = [:]
+    var first: [Int] = Array(cluster.nodes.indices)
+    for node in cluster.nodes.indices.dropFirst() {
+      if let twin = twin(before: node) { first[node] = first[twin] }
+      sizes[first[node], default: 0] += 1
+    }
+    return sizes.values.reduce(1) { $0 * ($1 + 1) }
+  }
+
+  private func twin(before node: Int) -> Int? { (1..<node).last { areTwins($0, node) } }
 
   var layerCount: Int { footprint.layers.count }
 
@@ -53,15 +86,12 @@ struct SearchTables: Sendable {
       + bytesBefore[layers.upperBound] - bytesBefore[layers.lowerBound]
   }
 
-  /// The same without any layer: what the ledger counts for an empty node.
-  func fixedBytes(embedding: Bool, head: Bool) -> Int {
-    footprint.ledger(
-      layers: 0..<0, holdsEmbedding: embedding, holdsHead: head, ramBytes: 0, reserveBytes: 0
-    ).total
+  private func fixedBytes(embedding: Bool, head: Bool) -> Int {
+    fixed[(embedding ? 2 : 0) + (head ? 1 : 0)]
   }
 
   /// Tables in which each entry is `cost` of a stage, which may be infinity.
-  private func problem(
+  func problem(
     head place: HeadPlace, closing: (Int) -> Double,
     cost: (_ node: Int, _ layers: Range<Int>, _ embedding: Bool, _ head: Bool) -> Double
   ) -> SearchProblem {
@@ -74,8 +104,7 @@ struct SearchTables: Sendable {
       problem.start[end] = cost(0, 0..<end, true, place == .coordinator)
     }
     for node in 1..<max(1, count) {
-      let twin = (1..<node).last { areTwins($0, node) }
-      problem.predecessor[node] = twin
+      problem.predecessor[node] = keepsOrder ? node - 1 : twin(before: node)
       for first in 1..<layerCount {
         for last in (first + 1)...layerCount {
           problem.ranges[node][first * width + last] = cost(node, first..<last, false, false)

@@ -112,7 +112,8 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   /// The best way for each count of nodes that has one.
   mutating func run() -> [Int: SearchResult] {
     var finals: [Int: Final] = [:]
-    if problem.alone <= problem.limit, others == 0 || !problem.mustUseAll {
+    let isWhole = others == 0 || !problem.mustUseAll
+    if isWhole, problem.alone < .infinity, problem.alone <= problem.limit {
       finals[1] = Final(value: problem.alone, set: 0, node: 0, cut: 0)
     }
     let sets = 1 << others

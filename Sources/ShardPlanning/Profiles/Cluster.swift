@@ -112,6 +112,16 @@ public struct Cluster: Sendable, Equatable {
     }
   }
 
+  private init(restricting cluster: Cluster, to order: [Int]) {
+    nodes = order.map { cluster.nodes[$0] }
+    defaultLink = cluster.defaultLink
+    pairLinks = order.map { source in order.map { cluster.pairLinks[source][$0] } }
+    allTakePart = true
+  }
+
+  /// Some of the nodes, in that order, all of which take part.
+  func restricted(to order: [Int]) -> Cluster { Cluster(restricting: self, to: order) }
+
   /// The way from one node to another.
   public func link(from source: Int, to target: Int) -> LinkProfile {
     pairLinks[source][target] ?? defaultLink
