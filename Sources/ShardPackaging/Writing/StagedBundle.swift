@@ -164,14 +164,11 @@ final class StagedBundle {
 
   /// Swaps staging and target in one step, or in two where the file system cannot.
   private func exchange() throws {
-    #if os(Linux)
-      let result = unsafe renameat2(AT_FDCWD, staging, AT_FDCWD, target, UInt32(RENAME_EXCHANGE))
-    #else
-      let result = unsafe renamex_np(staging, target, UInt32(RENAME_SWAP))
-    #endif
-    if result == 0 { return }
-    guard [EINVAL, ENOSYS, ENOTSUP].contains(errno) else {
-      throw FileFault("move \(staging) to", path: target, errno: errno, isOutput: true)
+    switch AtomicExchange.exchange(staging, target) {
+    case 0: return
+    case EINVAL, ENOSYS, ENOTSUP: break
+    case let number:
+      throw FileFault("move \(staging) to", path: target, errno: number, isOutput: true)
     }
     if Directory.exists(aside) { try clean(aside, removingIt: true) }
     try Directory.rename(target, to: aside)
