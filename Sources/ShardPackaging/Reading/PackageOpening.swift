@@ -139,9 +139,7 @@ extension ManifestNode {
   /// What a plan gives a node, in the order of execution.
   init(_ node: PlannedNode) {
     name = node.name
-    components =
-      (node.holdsEmbedding ? [.embedding] : []) + node.layers.map { .block($0) }
-      + (node.holdsHead ? [.head] : [])
+    components = node.components
   }
 }
 

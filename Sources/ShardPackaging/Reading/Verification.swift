@@ -1,0 +1,104 @@
+import ModelArchitectures
+import TensorCore
+import TensorKernels
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// What a complete verification has looked at.
+public struct VerificationReport: Sendable, Equatable {
+  public internal(set) var blobCount = 0
+  public internal(set) var chunkCount = 0
+  /// Bytes read from blobs.
+  public internal(set) var storedByteCount = 0
+  /// Bytes after decompression.
+  public internal(set) var rawByteCount = 0
+  /// Node directories checked beside the bundle's own blobs.
+  public internal(set) var nodeDirectories: [String] = []
+}
+
+extension VerifiedPackage {
+  /// Reads every byte in scope and checks every digest, stored and raw.
+  ///
+  /// Of a whole bundle this takes in the node directories: their files are links to the
+  /// bundle's own or, where copied, are read as well.
+  ///
+  /// Throws: what is wrong with the first bad chunk: `PackageFault` names blob, tensor, offset.
+  public func verifyAll(
+    pool: WorkerPool? = nil, progress: ProgressHandler? = nil
+  ) throws -> VerificationReport {
+    var report = VerificationReport()
+    var jobs = [(store: store, places: places(of: manifest.blobs(of: components)))]
+    for (directory, components) in try nodeDirectories() {
+      let nodeStore = BlobStore(directory: directory)
+      let blobs = manifest.blobs(of: components).filter { !nodeStore.isSameFile($0, in: store) }
+      jobs.append((nodeStore, places(of: blobs)))
+      report.nodeDirectories.append(directory)
+    }
+    let total = jobs.flatMap(\.places).reduce(0) { $0 + $1.chunk.storedByteCount }
+    let meter = ProgressMeter(phase: "verify", total: total, handler: progress)
+    for (store, places) in jobs {
+      try store.read(places, pool: pool) { index, _ in
+        meter.add(places[index].chunk.storedByteCount)
+      }
+      let blobs = Set(places.map(\.blob))
+      for blob in blobs { store.close(blob) }
+      report.blobCount += blobs.count
+      report.chunkCount += places.count
+      for place in places {
+        report.storedByteCount += place.chunk.storedByteCount
+        report.rawByteCount += place.chunk.rawByteCount
+      }
+    }
+    return report
+  }
+
+  /// All chunks of these blobs, in the order of the manifest.
+  private func places(of blobs: [BlobReference]) -> [ChunkPlace] {
+    let wanted = Set(blobs)
+    var places: [ChunkPlace] = []
+    for set in [manifest.modelFiles, manifest.planFiles] where wanted.contains(set.blob) {
+      places += set.places
+    }
+    for entry in manifest.components where wanted.contains(entry.blob) {
+      places += entry.places()
+    }
+    return places
+  }
+
+  /// Directories below `nodes/` that belong to this package, with their manifest and node.json
+  /// checked.
+  private func nodeDirectories() throws -> [(path: String, components: [Component])] {
+    let isNodeDirectory = Directory.isFile("\(directory)/\(BundleFiles.nodeDescriptor)")
+    guard !isNodeDirectory else { return [] }
+    var found: [(path: String, components: [Component])] = []
+    for entry in manifest.nodes where isWholeBundle || entry.name == node {
+      let path = "\(directory)/\(BundleFiles.nodes)/\(entry.name)"
+      guard Directory.exists(path) else { continue }
+      let opening = try PackageOpening(directory: path, node: nil)
+      guard opening.manifest == manifest, opening.node == entry.name, !opening.isWholeBundle else {
+        throw PackageFault(
+          "mixedBundles",
+          "\(path) is not the part of node \(entry.name) of this bundle; pack the bundle anew",
+          context: ["node": entry.name, "file": path])
+      }
+      found.append((path, entry.components))
+    }
+    return found
+  }
+}
+
+extension BlobStore {
+  /// Whether a blob is one and the same file here and in another store.
+  func isSameFile(_ blob: BlobReference, in other: BlobStore) -> Bool {
+    var mine = stat()
+    var theirs = stat()
+    guard unsafe stat(path(blob), &mine) == 0, unsafe stat(other.path(blob), &theirs) == 0 else {
+      return false
+    }
+    return mine.st_ino == theirs.st_ino && mine.st_dev == theirs.st_dev
+  }
+}
