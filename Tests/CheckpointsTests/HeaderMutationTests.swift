@@ -9,11 +9,11 @@ import Testing
   @Test(arguments: [1, 2, 3, 4] as [UInt64])
   func damagedHeadersNeverCrash(seed: UInt64) throws {
     let place = try TemporaryDirectory()
-    let path = place.appending("model.safetensors")
     var random = SeededGenerator(seed: seed)
     var accepted = 0
     for round in 0..<1500 {
       let bytes = damaged(&random)
+      let path = place.appending("\(round).safetensors")
       try bytes.write(to: path)
       do {
         let file = try SafetensorsFile(path: path)
@@ -60,12 +60,12 @@ import Testing
   /// Every single byte of the header replaced by every digit, quote and bracket.
   @Test func everyByteOfTheHeaderReplaced() throws {
     let place = try TemporaryDirectory()
-    let path = place.appending("model.safetensors")
     let sound = RawSafetensors().bytes
     for position in 0..<8 + RawSafetensors().header.count {
       for replacement in Array("9\"}]".utf8) where sound[position] != replacement {
         var bytes = sound
         bytes[position] = replacement
+        let path = place.appending("\(position)-\(replacement).safetensors")
         try bytes.write(to: path)
         do {
           let file = try SafetensorsFile(path: path)

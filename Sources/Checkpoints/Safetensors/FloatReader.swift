@@ -1,5 +1,6 @@
 import StrictJSON
 import TensorCore
+import TensorKernels
 
 /// Reads a tensor's elements as 32-bit floats and refuses those that are no numbers.
 struct FloatReader {
@@ -26,7 +27,8 @@ struct FloatReader {
           + "weights have to be F16, BF16 or F32: get the unquantized version of the model",
         file: file.path, tensor: entry.name)
     }
-    if let index = FloatScan.firstNotFinite(floats.span) {
+    guard !FloatConversion.allFinite(floats.span) else { return }
+    for index in floats.indices where !floats[index].isFinite {
       throw notFinite(elements.lowerBound + index, value: floats[index])
     }
   }
@@ -46,14 +48,15 @@ struct FloatReader {
     while done < elements.count {
       let count = min(Self.window, elements.count - done)
       var window = buffer.mutableSpan
-      var bytes = unsafe window.mutableBytes
-      var part = bytes._mutatingExtracting(0..<2 * count)
+      var windowBytes = unsafe window.mutableBytes
+      var bytes = windowBytes._mutatingExtracting(0..<2 * count)
       try file.read(
-        into: &part, at: entry.byteRange.lowerBound + 2 * (elements.lowerBound + done))
-      let isHalf = entry.dataType == .f16
-      for index in 0..<count {
-        let bits = UInt16(buffer[2 * index]) | UInt16(buffer[2 * index + 1]) << 8
-        floats[done + index] = isHalf ? FloatScan.float16(bits) : FloatScan.bfloat16(bits)
+        into: &bytes, at: entry.byteRange.lowerBound + 2 * (elements.lowerBound + done))
+      var part = floats._mutatingExtracting(done..<done + count)
+      if entry.dataType == .f16 {
+        FloatConversion.f16ToF32(bytes.bytes, into: &part)
+      } else {
+        FloatConversion.bf16ToF32(bytes.bytes, into: &part)
       }
       done += count
     }

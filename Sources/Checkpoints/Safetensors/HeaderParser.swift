@@ -106,10 +106,16 @@ struct HeaderParser {
     var dataType: DataType?
     var shape: [Int]?
     var offsets: [Int]?
-    var fields: Set<String> = []
     try reader.beginObject()
     while let field = try reader.nextName() {
-      guard fields.insert(field).inserted else {
+      let isRepeated =
+        switch field {
+        case "dtype": dataType != nil
+        case "shape": shape != nil
+        case "data_offsets": offsets != nil
+        default: false
+        }
+      guard !isRepeated else {
         throw fault(
           "duplicateName",
           "tensor \(Excerpt.quoted(name)) has \(Excerpt.quoted(field)) twice, again at byte "
