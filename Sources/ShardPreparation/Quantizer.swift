@@ -1,0 +1,138 @@
+import Checkpoints
+import Quantization
+import StrictJSON
+import Synchronization
+import TensorCore
+import TensorKernels
+
+/// Turns a Hugging Face checkpoint into a quantized one.
+///
+/// Rows are streamed in bands through all threads of the pool, so memory stays bounded whatever
+/// the model's size, and the bytes do not depend on the number of threads.
+public struct Quantizer: Sendable {
+  private let checkpoint: Checkpoint
+  private let recipe: Recipe
+  private let plan: QuantizePlan
+
+  /// Sentences about what is odd in the checkpoint, but no obstacle.
+  public var warnings: [String] { plan.warnings }
+
+  /// Resolves every tensor before any work begins.
+  ///
+  /// Throws: `PreparationFault`, `QuantizationFault` or `ArchitectureFault` naming the tensor or
+  /// the configuration's member that stands in the way.
+  public init(_ checkpoint: Checkpoint, recipe: Recipe) throws {
+    self.checkpoint = checkpoint
+    self.recipe = recipe
+    plan = try QuantizePlan(checkpoint, recipe: recipe)
+  }
+
+  /// Writes the quantized checkpoint; it appears in `directory` whole or not at all.
+  ///
+  /// A command that was killed is continued where it stood; one that fails leaves nothing
+  /// behind. An older quantized checkpoint in `directory` is replaced at the end.
+  ///
+  /// Throws: `PreparationFault` where the directory holds anything else, `CheckpointFault` for
+  /// weights that are no numbers, `FileFault` where reading or writing fails.
+  public func run(
+    to directory: String, pool: WorkerPool, progress: ProgressHandler? = nil
+  ) throws -> QuantizeReport {
+    let staging = try QuantizeStaging(target: directory)
+    do {
+      let report = try write(to: staging, pool: pool, progress: progress)
+      try staging.commit()
+      return report
+    } catch {
+      staging.abandon()
+      throw error
+    }
+  }
+
+  private func write(
+    to staging: QuantizeStaging, pool: WorkerPool, progress: ProgressHandler?
+  ) throws -> QuantizeReport {
+    let total = plan.sourceByteCount
+    let done = Mutex(0)
+    let advance: @Sendable (Int) -> Void = { bytes in
+      let completed = done.withLock { count in
+        count += bytes
+        return count
+      }
+      progress?(
+        ProgressUpdate(phase: "quantize", completedBytes: completed, totalBytes: total))
+    }
+    var finished = QuantizeProgress.resumed(
+      in: staging.path,
+      fingerprint: try QuantizeProgress.fingerprint(checkpoint, recipe: recipe))
+    try staging.keepOnly(Set(finished.files.keys).union([QuantizeStaging.progressFileName]))
+    var sums: [[QuantizeEncoding.Sums]] = []
+    for file in plan.files {
+      if let kept = finished.files[file.name], kept.sums.count == file.jobs.count {
+        sums.append(kept.sums)
+        advance(file.sourceByteCount)
+        continue
+      }
+      let path = "\(staging.path)/\(file.name)"
+      let result = try QuantizeEncoding(file: file, pool: pool).write(to: path, advance: advance)
+      let (byteCount, digest) = try QuantizeProgress.digest(of: path)
+      finished.add(file.name, .init(byteCount: byteCount, digest: digest, sums: result))
+      try finished.write(to: staging.path)
+      sums.append(result)
+    }
+    let report = report(sums)
+    try writeDescription(report, to: staging.path)
+    try staging.keepOnly(Set(plan.files.map(\.name) + Self.descriptionNames(checkpoint)))
+    return report
+  }
+
+  private func report(_ sums: [[QuantizeEncoding.Sums]]) -> QuantizeReport {
+    let entries = zip(plan.files, sums).flatMap { file, sums in
+      zip(file.jobs, sums).map { job, sums in
+        QuantizeReport.Entry(
+          name: job.stored.name, component: file.component.name,
+          role: job.source.spec.role.rawValue, scheme: job.stored.scheme.name,
+          shape: job.stored.shape, byteCount: job.stored.byteCount,
+          bitsPerWeight: job.stored.bitsPerWeight, power: sums.power,
+          errorPower: sums.errorPower)
+      }
+    }
+    return QuantizeReport(
+      recipe: recipe.name, entries: entries, sourceByteCount: plan.sourceByteCount)
+  }
+
+  private static let indexName = "model.safetensors.index.json"
+
+  private static func descriptionNames(_ checkpoint: Checkpoint) -> [String] {
+    ["config.json", indexName, QuantizeReport.fileName] + checkpoint.tokenizerFiles
+  }
+
+  /// Everything beside the weights: configuration, index, report and the tokenizer's files.
+  private func writeDescription(_ report: QuantizeReport, to directory: String) throws {
+    func write(_ value: JSONValue, _ name: String) throws {
+      try Directory.writeAtomically(
+        Array(value.serialized(.pretty).utf8), to: "\(directory)/\(name)")
+    }
+    var map = JSONObject()
+    var byteCount = 0
+    for file in plan.files {
+      for job in file.jobs {
+        for (index, plane) in job.stored.planes.enumerated() {
+          map[job.stored.storageName(plane: index)] = .string(file.name)
+          byteCount += plane.byteCount
+        }
+      }
+    }
+    try write(
+      ["metadata": ["total_size": JSONValue(byteCount)], "weight_map": .object(map)],
+      Self.indexName)
+    try write(report.json, QuantizeReport.fileName)
+    for name in checkpoint.tokenizerFiles {
+      let bytes = try InputFile.contents(of: "\(checkpoint.directory)/\(name)")
+      try Directory.writeAtomically(bytes, to: "\(directory)/\(name)")
+    }
+    var configuration = checkpoint.configuration
+    configuration[QuantizationRecord.key] =
+      QuantizationRecord(recipe: recipe.name, tensors: plan.storedTensors).json
+    try write(.object(configuration), "config.json")
+  }
+}
