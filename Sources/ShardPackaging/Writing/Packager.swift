@@ -20,6 +20,7 @@ public enum Packager {
   ///   - directory: where the bundle is to be; new, empty or a bundle.
   ///   - chunkByteCount: raw bytes of a chunk, at most 4 MiB.
   /// - Throws: `PackageFault`, `ArchitectureFault` or `FileFault`; nothing is left behind.
+  @discardableResult
   public static func pack(
     _ quantized: QuantizedCheckpoint, plan: ShardPlan, to directory: String,
     threads: Int = WorkerPool.defaultThreadCount, chunkByteCount: Int = defaultChunkByteCount,
