@@ -1,0 +1,50 @@
+import TensorCore
+
+/// A request that the model at hand cannot meet, or one that was given up.
+public struct GenerationFault: Fault {
+  public let code: String
+  public let message: String
+  public let exitStatus: ExitStatus
+  public let context: [String: String]
+
+  init(
+    _ code: String, _ exitStatus: ExitStatus, _ message: String, context: [String: String] = [:]
+  ) {
+    self.code = "generation.\(code)"
+    self.message = message
+    self.exitStatus = exitStatus
+    self.context = context
+  }
+
+  static var noTokens: GenerationFault {
+    GenerationFault(
+      "noTokens", .usage,
+      "there is no token to start from: the prompt is empty and the tokenizer adds none; "
+        + "give some text or --token-ids")
+  }
+
+  static func outsideVocabulary(id: Int32, index: Int, size: Int) -> GenerationFault {
+    GenerationFault(
+      "tokenOutsideVocabulary", .badData,
+      "token \(id) at place \(index) is outside the model's vocabulary of \(size) (ids 0 to "
+        + "\(size - 1)); use ids of this model's tokenizer",
+      context: ["token": "\(id)", "place": "\(index)"])
+  }
+
+  static func tooLong(tokens: Int, context: Int) -> GenerationFault {
+    GenerationFault(
+      "longerThanContext", .doesNotFit,
+      "\(tokens) tokens do not fit the \(context) positions that this bundle was planned for; "
+        + "shorten the text or plan and pack with --context \(tokens) or more")
+  }
+
+  static var unexpectedAnswer: GenerationFault {
+    GenerationFault(
+      "unexpectedAnswer", .bug, "the last node answered with something else than was asked for")
+  }
+
+  /// The user has asked to stop.
+  public static var interrupted: GenerationFault {
+    GenerationFault("interrupted", .tryAgain, "interrupted before the end; run it again")
+  }
+}

@@ -1,0 +1,112 @@
+import Foundation
+import ShardTransport
+import StrictJSON
+import TensorCore
+
+/// The other nodes of a bundle as child processes on this machine, each with its own shard,
+/// reached over loopback TCP.
+public final class LocalCluster: Sendable {
+  private struct Member: Sendable {
+    let node: String
+    let process: ChildProcess
+  }
+
+  private let members: [Member]
+
+  /// Starts a process for each node; they verify and load their shards at the same time.
+  ///
+  /// - Parameters:
+  ///   - bundle: a bundle directory with `nodes/NAME/` in it.
+  ///   - program: the path of `shardrun`.
+  ///   - options: passed on to `shardrun node`.
+  /// Throws: `LocalFault` where the system refuses; what was started is stopped again.
+  public init(
+    bundle: String, nodes: [String], program: String, options: [String] = []
+  ) throws(LocalFault) {
+    var members: [Member] = []
+    for node in nodes {
+      let arguments =
+        ["node", "\(bundle)/nodes/\(node)", "--listen", "127.0.0.1:0", "--json", "--quiet"]
+        + ["--end-with-input"] + options
+      do {
+        let process = try ChildProcess(program: program, arguments: arguments)
+        members.append(Member(node: node, process: process))
+      } catch {
+        for member in members { member.process.stop(gracePeriod: .zero) }
+        throw error
+      }
+    }
+    self.members = members
+  }
+
+  /// Waits until every node listens and says where.
+  ///
+  /// Throws: `LocalFault` with the error of the first node that ended instead.
+  public func addresses(
+    isInterrupted: () -> Bool = { false }
+  ) throws(LocalFault) -> [(name: String, address: HostPort)] {
+    var addresses: [(name: String, address: HostPort)] = []
+    for member in members {
+      addresses.append((member.node, try address(of: member, isInterrupted)))
+    }
+    return addresses
+  }
+
+  /// The child's first line says where it listens; an error object comes instead of it where the
+  /// child gives up.
+  private func address(
+    of member: Member, _ isInterrupted: () -> Bool
+  ) throws(LocalFault) -> HostPort {
+    var received: [UInt8] = []
+    while received.count < 1 << 20 {
+      if let text = line(received), let address = text.string.flatMap(HostPort.init) {
+        return address
+      }
+      switch member.process.output.read(within: .milliseconds(100)) {
+      case .bytes(let bytes): received += bytes
+      case .nothingYet:
+        if isInterrupted() { throw .interrupted }
+        if let other = members.first(where: { $0.process.ended != nil && $0.node != member.node }) {
+          _ = try address(of: other, isInterrupted)
+        }
+      case .end:
+        let error = (try? JSONParsing().parse(received))?["error"]?.object
+        member.process.stop()
+        throw error.flatMap { .reported(by: member.node, $0) }
+          ?? .died(node: member.node, member.process.ended)
+      }
+    }
+    throw .died(node: member.node, nil)
+  }
+
+  private func line(_ received: [UInt8]) -> JSONValue? {
+    guard let end = received.firstIndex(of: UInt8(ascii: "\n")),
+      let object = try? JSONParsing().parse(Array(received[..<end]))
+    else { return nil }
+    return object["listen"]
+  }
+
+  /// The reason behind an error of the pipeline, where it is that a node's process has ended.
+  public func explain(_ error: any Error) -> any Error {
+    // A connection may close a moment before the system reports the end of its process.
+    let deadline = ContinuousClock.now + .milliseconds(200)
+    repeat {
+      for member in members {
+        if let exit = member.process.ended { return LocalFault.died(node: member.node, exit) }
+      }
+      usleep(5000)
+    } while ContinuousClock.now < deadline
+    return error
+  }
+
+  /// Process identifiers by node, for diagnostics.
+  public var identifiers: [(node: String, identifier: Int32)] {
+    members.map { ($0.node, $0.process.identifier) }
+  }
+
+  /// Ends all processes and waits until they are gone.
+  public func stop() {
+    for member in members { member.process.requestEnd() }
+    for member in members { member.process.stop() }
+  }
+}
