@@ -6,9 +6,16 @@ struct Shardrun: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "shardrun",
     abstract: "Runs a packed language model on one or several nodes.",
+    discussion: """
+      Without a command: serves the node whose directory this is, or runs all nodes of \
+      ./shards/bundles here and continues what standard input says.
+      """,
     version: "0.1.0",
-    subcommands: []
-  )
+    subcommands: [
+      GenerateCommand.self, ScoreCommand.self, BenchCommand.self, NodeCommand.self,
+      VerifyCommand.self, StartCommand.self,
+    ],
+    defaultSubcommand: StartCommand.self)
 
   static func main() { Program.run(Self.self) }
 }

@@ -1,0 +1,105 @@
+import ArgumentParser
+import CommandLineSupport
+import ModelArchitectures
+import ShardRuntime
+import StrictJSON
+import TensorCore
+import TensorKernels
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Measures prefill and decode beside the memory's read bandwidth and the plan.",
+    discussion: """
+      Each repetition reads a pseudo-random prompt and generates behind it; medians are shown. \
+      The read bandwidth is measured before and after, with the same threads.
+      """)
+
+  @OptionGroup var bundle: BundleArgument
+  @OptionGroup var place: PlaceOptions
+
+  @Option(
+    name: .customLong("prompt-tokens"), help: "Tokens of the prompt (default: 512, or what fits).")
+  var promptTokens: Int?
+
+  @Option(
+    name: .customLong("generate-tokens"),
+    help: "Tokens behind the prompt (default: 64, or what fits).")
+  var generateTokens: Int?
+
+  @Option(help: "Repetitions that count.")
+  var repetitions = 5
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    for (name, value) in [
+      ("--prompt-tokens", promptTokens), ("--generate-tokens", generateTokens),
+      ("--repetitions", repetitions),
+    ] {
+      if let value, value < 1 {
+        throw ValidationError("\(name) takes a positive number, not \(value).")
+      }
+    }
+  }
+
+  func run() throws {
+    try Interruption.guarded { interruption in
+      let model = try RunningModel(
+        bundle: bundle.path, place: place, common: common, interruption: interruption)
+      defer { model.stop() }
+      var request = BenchmarkRequest.standard(context: model.limits.context)
+      if let promptTokens {
+        request.promptTokens = promptTokens
+        request.generateTokens = max(1, min(64, model.limits.context - promptTokens))
+      }
+      if let generateTokens { request.generateTokens = generateTokens }
+      if promptTokens == nil, generateTokens != nil {
+        request.promptTokens = max(
+          1, min(request.promptTokens, model.limits.context - request.generateTokens))
+      }
+      request.repetitions = repetitions
+      let report = try model.run { try measure(model, request, interruption) }
+      if common.json {
+        Console.write(report.json)
+      } else {
+        Console.write(report.text)
+      }
+    }
+  }
+
+  private func measure(
+    _ model: RunningModel, _ request: BenchmarkRequest, _ interruption: Interruption
+  ) throws -> BenchReport {
+    let threads = model.shard.compute.pool.threads
+    var bandwidths: [Double] = []
+    // The buffers of the bandwidth probe are no part of a run's memory.
+    var peak = ResidentMemory.peakBytes
+    func probe() {
+      bandwidths.append(
+        ComputeContext.measureReadBandwidth(threads: threads, bytes: 256 << 20, repetitions: 3))
+    }
+    let canForget = ResidentMemory.forgetPeak()
+    if canForget {
+      probe()
+      _ = ResidentMemory.forgetPeak()
+    }
+    let benchmark = Benchmark(runner: model.pipeline, limits: model.limits)
+    let result = try benchmark.run(
+      request, onWarm: { _ = try model.pipeline.statistics(restart: true) },
+      isInterrupted: { interruption.isRequested })
+    var nodes = try model.pipeline.statistics()
+    peak = max(peak, nodes.first?.peakResidentBytes ?? 0)
+    if !nodes.isEmpty { nodes[0].peakResidentBytes = peak }
+    probe()
+    let memory = model.shard.memory
+    let weightBytes = memory.architecture.components.reduce(0) {
+      $0 + memory.bytesReadPerToken(in: $1)
+    }
+    return BenchReport(
+      request: request, result: result, plan: model.shard.plan, nodes: nodes,
+      loadSeconds: model.loadSeconds, threads: threads,
+      instructionSet: model.shard.compute.instructionSet.rawValue,
+      weightBytesPerToken: weightBytes, readBandwidths: bandwidths)
+  }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import CommandLineSupport
+import Foundation
+import ShardPackaging
+import ShardRuntime
+import ShardTransport
+import TensorCore
+
+/// Plain `shardrun`: what the directory it is called in suggests.
+struct StartCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "start",
+    abstract: "Runs what the current directory holds.",
+    discussion: """
+      In a node's part of a bundle it serves that node. In a bundle, or beside ./shards/bundles, \
+      it runs all nodes on this machine and continues prompts: each line typed at a terminal, or \
+      all of standard input, or a first example where there is nothing.
+      """,
+    shouldDisplay: false)
+
+  static let example = "Once upon a time"
+
+  @Option(help: ArgumentHelp("Where a node listens.", valueName: "HOST:PORT"))
+  var listen = NodeCommand.defaultAddress
+
+  @Option(help: "Text to continue.")
+  var prompt: String?
+
+  @OptionGroup var place: PlaceOptions
+  @OptionGroup var sampling: SamplingOptions
+  @OptionGroup var length: LengthOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    switch try Surroundings.here() {
+    case .node:
+      try NodeServing(
+        bundle: ".", node: nil, address: try HostPort(listen), threads: place.compute.threads,
+        common: common
+      ).run()
+    case .bundle(let path):
+      try Interruption.guarded { interruption in
+        common.note("running all nodes of \(path) on this machine")
+        let model = try RunningModel(
+          bundle: path, place: place, common: common, interruption: interruption)
+        defer { model.stop() }
+        let names = model.package.nodeNames.joined(separator: ", ")
+        common.note("ready: \(names) answered a probe token")
+        try answer(
+          Continuation(
+            model: model, length: length, sampling: sampling.parameters, common: common,
+            interruption: interruption), interruption)
+      }
+    }
+  }
+
+  private func answer(_ continuation: Continuation, _ interruption: Interruption) throws {
+    let model = continuation.model
+    guard model.tokenizer != nil else {
+      common.note("the bundle has no tokenizer; continuing its first token")
+      return try continuation.run([model.beginningOfSequence ?? 0])
+    }
+    if prompt == nil, Console.inputIsTerminal {
+      common.note("type a beginning; Ctrl-D ends")
+      while !interruption.isRequested, let line = PromptInput.line(interruption) {
+        let ids = try model.encode(line, addSpecialTokens: true)
+        if !line.isEmpty { try continuation.run(ids) }
+      }
+      return
+    }
+    guard var text = prompt ?? PromptInput.text() else {
+      throw TextFault.notUTF8("standard input")
+    }
+    if text.isEmpty {
+      text = Self.example
+      common.note("no prompt on standard input; beginning with \"\(text)\"")
+    }
+    if !common.json { Console.write(text) }
+    try continuation.run(try model.encode(text, addSpecialTokens: true))
+  }
+}
+
+/// What a directory is to plain `shardrun`.
+enum Surroundings: Equatable {
+  /// A node's part of a bundle.
+  case node
+  /// A bundle, or a place with one in its workspace.
+  case bundle(String)
+
+  static func here() throws(StartFault) -> Surroundings {
+    if Directory.isFile(BundleFiles.manifest) {
+      return Directory.isFile(BundleFiles.nodeDescriptor) ? .node : .bundle(".")
+    }
+    let workspace = BundleArgument.defaultPath
+    if Directory.isFile("\(workspace)/\(BundleFiles.manifest)") { return .bundle(workspace) }
+    throw StartFault()
+  }
+}
+
+/// Plain `shardrun` where there is nothing to run.
+struct StartFault: Fault {
+  let code = "start.nothingHere"
+  let message =
+    "this directory is no bundle and has no \(BundleArgument.defaultPath); make one with "
+    + "shardtool quantize, plan and pack, or give a bundle: shardrun generate BUNDLE --prompt TEXT"
+  let exitStatus = ExitStatus.noInput
+}

@@ -1,0 +1,52 @@
+import CommandLineSupport
+import ShardRuntime
+import StrictJSON
+import TensorCore
+
+/// The result of `generate` for people and for programs.
+struct GenerationReport {
+  let result: GenerationResult
+  let loadSeconds: Double
+  let nodes: NodeReport
+
+  /// Statistics in a few lines.
+  func lines(nodeCount: Int) -> [String] {
+    let timings = result.timings
+    var line = "prompt \(timings.promptTokens) tokens"
+    line += Self.rate(timings.prefillTokensPerSecond)
+    line += ", generated \(timings.generatedTokens) tokens"
+    line += Self.rate(timings.decodeTokensPerSecond)
+    line += ", first token after \(Self.milliseconds(timings.firstTokenSeconds))"
+    line += " (loading \(Self.milliseconds(loadSeconds)))"
+    line += ", ended by \(result.finishReason.rawValue)"
+    return [line] + (nodeCount > 1 ? nodes.lines : [])
+  }
+
+  private static func rate(_ rate: Double?) -> String {
+    rate.map { " (\(Quantity.fixed($0, digits: 1)) tokens/s)" } ?? ""
+  }
+
+  private static func milliseconds(_ seconds: Double) -> String {
+    "\(Quantity.fixed(seconds * 1000, digits: 1)) ms"
+  }
+
+  var json: JSONValue {
+    let timings = result.timings
+    return [
+      "schema": "shardrun.generate/1",
+      "token_ids": .array(result.tokenIds.map { JSONValue(Int($0)) }),
+      "text": result.text.map { .string($0) } ?? .null,
+      "finish_reason": .string(result.finishReason.rawValue),
+      "timings": [
+        "load_seconds": .double(loadSeconds),
+        "prompt_tokens": JSONValue(timings.promptTokens),
+        "generated_tokens": JSONValue(timings.generatedTokens),
+        "first_token_seconds": .double(timings.firstTokenSeconds),
+        "decode_seconds": .double(timings.decodeSeconds),
+        "prefill_tokens_per_second": .optional(timings.prefillTokensPerSecond),
+        "decode_tokens_per_second": .optional(timings.decodeTokensPerSecond),
+      ],
+      "nodes": nodes.json,
+    ]
+  }
+}

@@ -1,0 +1,56 @@
+import CommandLineSupport
+import ShardPlanning
+import ShardRuntime
+import StrictJSON
+import TensorCore
+
+/// What the nodes of a run took, beside what their plan allowed them.
+struct NodeReport {
+  private let plan: ShardPlan
+  private let nodes: [NodeStatistics]
+
+  init(_ plan: ShardPlan, _ nodes: [NodeStatistics]) {
+    self.plan = plan
+    self.nodes = nodes
+  }
+
+  private func planned(_ node: NodeStatistics) -> PlannedNode? { try? plan.node(named: node.node) }
+
+  /// A line for each node.
+  var lines: [String] {
+    nodes.map { node in
+      var line = "\(node.node)  layers \(node.layers.lowerBound)-\(node.layers.upperBound - 1)"
+      if let seconds = node.secondsPerDecodeStep {
+        line += "  \(Quantity.fixed(seconds * 1000, digits: 3)) ms/token"
+      }
+      line += "  peak memory \(Quantity.describe(bytes: node.peakResidentBytes))"
+      if let ledger = planned(node)?.ledger {
+        line += " of \(Quantity.describe(bytes: ledger.total)) planned"
+      }
+      return line
+    }
+  }
+
+  var json: JSONValue {
+    .array(
+      nodes.map { node in
+        let planned = planned(node)
+        return [
+          "name": .string(node.node),
+          "first_layer": JSONValue(node.layers.lowerBound),
+          "layer_count": JSONValue(node.layers.count),
+          "decode_seconds_per_token": .optional(node.secondsPerDecodeStep),
+          "prefill_seconds_per_token": .optional(node.secondsPerPrefillToken),
+          "predicted_decode_seconds_per_token": .optional(
+            planned.map { Double($0.predicted.decodeNanoseconds) * 1e-9 }),
+          "peak_resident_bytes": JSONValue(node.peakResidentBytes),
+          "ledger_bytes": planned.map { JSONValue($0.ledger.total) } ?? .null,
+        ]
+      })
+  }
+}
+
+extension JSONValue {
+  /// A number, or null where there is none.
+  static func optional(_ value: Double?) -> JSONValue { value.map { .double($0) } ?? .null }
+}

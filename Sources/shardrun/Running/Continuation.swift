@@ -1,0 +1,51 @@
+import CommandLineSupport
+import ShardRuntime
+import TensorCore
+
+/// Continues prompts with a running model and prints what comes.
+struct Continuation {
+  let model: RunningModel
+  let length: LengthOptions
+  let sampling: SamplingParameters
+  let common: CommonOptions
+  let interruption: Interruption
+
+  /// Generates; text goes to standard output as it comes, or JSON at the end.
+  func run(_ ids: [Int32]) throws {
+    let request = GenerationRequest(
+      promptIds: ids, maximumTokens: length.maximumTokens, sampling: sampling,
+      stopIds: length.ignoresEnd ? [] : model.stopIds)
+    let generator = Generator(
+      runner: model.pipeline, tokenizer: model.tokenizer, limits: model.limits)
+    var output = StreamOutput()
+    let printsIds = model.tokenizer == nil
+    let isSilent = common.json
+    let result = try model.run {
+      do {
+        return try generator.generate(request) { step in
+          if !isSilent {
+            output.write(printsIds ? step.token.map { "\($0) " } ?? "" : step.text)
+          }
+          return output.isOpen && !interruption.isRequested
+        }
+      } catch {
+        output.finishLine()
+        throw error
+      }
+    }
+    output.finishLine()
+    try report(result)
+  }
+
+  private func report(_ result: GenerationResult) throws {
+    let statistics = try model.run { try model.pipeline.statistics() }
+    let report = GenerationReport(
+      result: result, loadSeconds: model.loadSeconds,
+      nodes: NodeReport(model.shard.plan, statistics))
+    if common.json {
+      if result.finishReason != .interrupted { Console.write(report.json) }
+    } else {
+      for line in report.lines(nodeCount: model.package.nodeNames.count) { common.note(line) }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import CommandLineSupport
+import Foundation
+import ShardPackaging
+import ShardRuntime
+import ShardTransport
+import TensorCore
+import TensorKernels
+import Tokenization
+
+/// A bundle's model with all its nodes, ready for its first token.
+final class RunningModel {
+  let package: VerifiedPackage
+  let shard: LoadedShard
+  let pipeline: InferencePipeline
+  /// Nil for a bundle without tokenizer files.
+  let tokenizer: Tokenizer?
+  /// From the start of the command to READY.
+  let loadSeconds: Double
+  private let cluster: LocalCluster?
+
+  var limits: SequenceLimits {
+    SequenceLimits(context: shard.plan.settings.context, vocabularySize: shard.vocabularySize)
+  }
+
+  /// Starts the node processes of `--local`, loads this node's shard, connects.
+  ///
+  /// Throws: any module's fault; no process is left behind then.
+  init(
+    bundle path: String, place: PlaceOptions, common: CommonOptions, interruption: Interruption
+  ) throws {
+    let start = ContinuousClock.now
+    package = try VerifiedPackage.open(directory: path)
+    let others = package.nodeNames.filter { $0 != package.node }
+    let peers = try Self.peers(of: package, path, place, others)
+    let cluster = try peers == nil && !others.isEmpty
+      ? LocalCluster(
+        bundle: path, nodes: others, program: try Self.programPath(),
+        options: place.compute.threads.map { ["--threads", "\($0)"] } ?? [])
+      : nil
+    self.cluster = cluster
+    do {
+      if let cluster { interruption.onForcedEnd { cluster.stop() } }
+      let compute = try ComputeContext(
+        threads: place.compute.threads ?? WorkerPool.defaultThreadCount)
+      let bar = common.makeProgressBar()
+      shard = try LoadedShard(package: package, compute: compute, progress: bar.handler)
+      bar.finish()
+      tokenizer = Tokenizer.hasFiles(Array(package.assets.keys))
+        ? try Tokenizer.load(files: package.assets) : nil
+      let addresses = try peers
+        ?? cluster?.addresses(isInterrupted: { interruption.isRequested }) ?? []
+      var options = InferencePipeline.Options()
+      options.prefillChunk = place.prefillChunk
+      pipeline = try InferencePipeline(
+        stage: Stage(shard), peers: addresses, options: options)
+    } catch {
+      let reason = cluster?.explain(error) ?? error
+      cluster?.stop()
+      throw reason
+    }
+    loadSeconds = (ContinuousClock.now - start).seconds
+  }
+
+  /// Runs some work; where it fails because a node's process ended, the error says so.
+  func run<Result>(_ work: () throws -> Result) throws -> Result {
+    do {
+      return try work()
+    } catch {
+      throw cluster?.explain(error) ?? error
+    }
+  }
+
+  /// Says goodbye to the nodes and ends those that this process started.
+  func stop() {
+    pipeline.shutdown()
+    cluster?.stop()
+  }
+
+  /// The addresses given, or nil where the nodes are to be started here.
+  private static func peers(
+    of package: VerifiedPackage, _ path: String, _ place: PlaceOptions, _ others: [String]
+  ) throws -> [(name: String, address: HostPort)]? {
+    if let list = place.peers { return list.peers }
+    guard !others.isEmpty else { return [] }
+    for node in others where !Directory.exists("\(path)/nodes/\(node)") {
+      throw PlaceFault(bundle: path, node: package.node, missing: node, others: others)
+    }
+    return nil
+  }
+
+  /// This very program, for the other nodes to run.
+  private static func programPath() throws -> String {
+    if let path = Bundle.main.executablePath { return path }
+    return CommandLine.arguments[0]
+  }
+}
+
+/// A bundle that does not hold every node, and no word about where the others are.
+struct PlaceFault: Fault {
+  let code = "place.nodesMissing"
+  let message: String
+  let exitStatus = ExitStatus.usage
+  let context: [String: String]
+
+  init(bundle: String, node: String, missing: String, others: [String]) {
+    let example = others.map { "\($0)=HOST:PORT" }.joined(separator: ",")
+    message =
+      "\(bundle) holds no part for \(missing); start `shardrun node` where the other nodes are "
+      + "and give --peers \(example)"
+    context = ["file": bundle, "node": missing]
+  }
+}
