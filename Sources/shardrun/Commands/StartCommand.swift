@@ -75,8 +75,7 @@ struct StartCommand: ParsableCommand {
       text = Self.example
       common.note("no prompt on standard input; beginning with \"\(text)\"")
     }
-    if !common.json { Console.write(text) }
-    try continuation.run(try model.encode(text, addSpecialTokens: true))
+    try continuation.run(try model.encode(text, addSpecialTokens: true), echo: text)
   }
 }
 

@@ -11,7 +11,9 @@ struct Continuation {
   let interruption: Interruption
 
   /// Generates; text goes to standard output as it comes, or JSON at the end.
-  func run(_ ids: [Int32]) throws {
+  ///
+  /// - Parameter echo: text to print before what comes.
+  func run(_ ids: [Int32], echo: String = "") throws {
     let request = GenerationRequest(
       promptIds: ids, maximumTokens: length.maximumTokens, sampling: sampling,
       stopIds: length.ignoresEnd ? [] : model.stopIds)
@@ -20,6 +22,7 @@ struct Continuation {
     var output = StreamOutput()
     let printsIds = model.tokenizer == nil
     let isSilent = common.json
+    if !isSilent { output.write(echo) }
     let result = try model.run {
       do {
         return try generator.generate(request) { step in

@@ -1,0 +1,92 @@
+import Foundation
+import TestSupport
+
+/// A program of this build that runs while a test looks on.
+///
+// SAFETY: the collected bytes are read and written under the lock; the process is used by one
+// test at a time.
+final class RunningProgram: @unchecked Sendable {
+  private let process = Process()
+  private let lock = NSLock()
+  private var outputBytes = Data()
+  private var errorBytes = Data()
+  private let readers = DispatchGroup()
+
+  init(_ program: String, _ arguments: [String], in directory: String? = nil,
+    environment: [String: String] = [:], input: FileHandle = .nullDevice
+  ) throws {
+    process.executableURL = URL(fileURLWithPath: "\(Places.programs)/\(program)")
+    process.arguments = arguments
+    if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardInput = input
+    let pipes = (Pipe(), Pipe())
+    process.standardOutput = pipes.0
+    process.standardError = pipes.1
+    try process.run()
+    collect(pipes.0) { $0.outputBytes.append($1) }
+    collect(pipes.1) { $0.errorBytes.append($1) }
+  }
+
+  deinit {
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+  }
+
+  private func collect(_ pipe: Pipe, _ store: @escaping @Sendable (RunningProgram, Data) -> Void) {
+    readers.enter()
+    Thread.detachNewThread { [self] in
+      while true {
+        let data = pipe.fileHandleForReading.availableData
+        guard !data.isEmpty else { break }
+        lock.withLock { store(self, data) }
+      }
+      readers.leave()
+    }
+  }
+
+  var identifier: Int32 { process.processIdentifier }
+  var isRunning: Bool { process.isRunning }
+  var output: String { lock.withLock { String(decoding: outputBytes, as: UTF8.self) } }
+  var errors: String { lock.withLock { String(decoding: errorBytes, as: UTF8.self) } }
+
+  func send(_ signal: Int32) { kill(identifier, signal) }
+
+  /// Waits for something to become true; false where it did not within the time.
+  static func wait(seconds: Double, until condition: () -> Bool) -> Bool {
+    let deadline = Date().addingTimeInterval(seconds)
+    while !condition() {
+      guard Date() < deadline else { return false }
+      usleep(2000)
+    }
+    return true
+  }
+
+  /// How the program ended, with all it printed; nil where it still runs after the time.
+  func finish(withinSeconds seconds: Double) -> (status: Int32, bySignal: Bool)? {
+    guard Self.wait(seconds: seconds, until: { !process.isRunning }) else { return nil }
+    _ = readers.wait(timeout: .now() + 2)
+    return (process.terminationStatus, process.terminationReason == .uncaughtSignal)
+  }
+
+  /// Processes that this one started.
+  var children: [Int32] { Self.processes { $0 == identifier } }
+
+  /// Whether a process is there and no zombie.
+  static func exists(_ identifier: Int32) -> Bool {
+    guard let text = try? String(contentsOfFile: "/proc/\(identifier)/stat", encoding: .utf8),
+      let end = text.lastIndex(of: ")")
+    else { return false }
+    return text[end...].split(separator: " ").dropFirst().first != "Z"
+  }
+
+  private static func processes(withParent matches: (Int32) -> Bool) -> [Int32] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return names.compactMap { Int32($0) }.filter { identifier in
+      guard let text = try? String(contentsOfFile: "/proc/\(identifier)/stat", encoding: .utf8),
+        let end = text.lastIndex(of: ")")
+      else { return false }
+      let fields = text[end...].split(separator: " ")
+      return fields.count > 2 && Int32(fields[2]).map(matches) == true
+    }.sorted()
+  }
+}
