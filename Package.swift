@@ -71,7 +71,7 @@ let package = Package(
       ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization"]),
     library(
       "ShardRuntime",
-      ["ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization", logging]),
+      ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization", logging]),
 
     // programs
     library("CommandLineSupport", ["TensorCore", "StrictJSON", argumentParser]),

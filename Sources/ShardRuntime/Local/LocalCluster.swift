@@ -59,7 +59,7 @@ public final class LocalCluster: Sendable {
   ) throws(LocalFault) -> HostPort {
     var received: [UInt8] = []
     while received.count < 1 << 20 {
-      if let text = line(received), let address = text.string.flatMap(HostPort.init) {
+      if let address = firstLine(received)?["listen"]?.string.flatMap({ try? HostPort($0) }) {
         return address
       }
       switch member.process.output.read(within: .milliseconds(100)) {
@@ -79,11 +79,9 @@ public final class LocalCluster: Sendable {
     throw .died(node: member.node, nil)
   }
 
-  private func line(_ received: [UInt8]) -> JSONValue? {
-    guard let end = received.firstIndex(of: UInt8(ascii: "\n")),
-      let object = try? JSONParsing().parse(Array(received[..<end]))
-    else { return nil }
-    return object["listen"]
+  private func firstLine(_ received: [UInt8]) -> JSONValue? {
+    guard let end = received.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+    return try? JSONParsing().parse(Array(received[..<end]))
   }
 
   /// The reason behind an error of the pipeline, where it is that a node's process has ended.

@@ -78,7 +78,7 @@ struct NodeServing {
     if interruption.isRequested { return }
     var logger = Logger(label: "shardrun.node", factory: { _ in ErrorStreamLog() })
     logger.logLevel = common.quiet ? .error : .info
-    let server = NodeServer(stage: Stage(shard), listen: address, logger: logger)
+    let server = NodeServer(stage: shard.makeStage(), listen: address, logger: logger)
     let actual = try server.start()
     interruption.onRequest { server.shutdown() }
     announce(shard, actual)
@@ -128,11 +128,8 @@ struct ErrorStreamLog: LogHandler {
     set { metadata[key] = newValue }
   }
 
-  func log(
-    level: Logger.Level, message: Logger.Message, metadata: Logger.Metadata?, source: String,
-    file: String, function: String, line: UInt
-  ) {
-    Console.writeError("\(level): \(message)\n")
+  func log(event: LogEvent) {
+    Console.writeError("\(event.level): \(event.message)\n")
   }
 }
 

@@ -66,10 +66,10 @@ struct ScoreCommand: ParsableCommand {
         bundle: bundle.path, place: place, common: common, interruption: interruption)
       defer { model.stop() }
       let start = ContinuousClock.now
-      let score = try model.run { try score(model, interruption) }
+      let result = try model.run { try score(model, interruption) }
       let seconds = (ContinuousClock.now - start).seconds
       let statistics = try model.run { try model.pipeline.statistics() }
-      report(score, seconds, NodeReport(model.shard.plan, statistics))
+      report(result, seconds, NodeReport(model.shard.plan, statistics))
     }
   }
 

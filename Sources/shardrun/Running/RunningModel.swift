@@ -29,7 +29,8 @@ final class RunningModel {
     bundle path: String, place: PlaceOptions, common: CommonOptions, interruption: Interruption
   ) throws {
     let start = ContinuousClock.now
-    package = try VerifiedPackage.open(directory: path)
+    let package = try VerifiedPackage.open(directory: path)
+    self.package = package
     let others = package.nodeNames.filter { $0 != package.node }
     let peers = try Self.peers(of: package, path, place, others)
     let cluster = try peers == nil && !others.isEmpty
@@ -52,7 +53,7 @@ final class RunningModel {
       var options = InferencePipeline.Options()
       options.prefillChunk = place.prefillChunk
       pipeline = try InferencePipeline(
-        stage: Stage(shard), peers: addresses, options: options)
+        stage: shard.makeStage(), peers: addresses, options: options)
     } catch {
       let reason = cluster?.explain(error) ?? error
       cluster?.stop()

@@ -1,0 +1,43 @@
+import ArgumentParser
+import CommandLineSupport
+import ShardPackaging
+import StrictJSON
+import TensorCore
+import TensorKernels
+
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Checks every byte of a bundle.",
+    discussion: "Names the first bad blob, tensor and offset.")
+
+  @OptionGroup var bundle: BundleArgument
+
+  @Option(help: "Check only what this node needs.")
+  var node: String?
+
+  @OptionGroup var compute: ThreadOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let package = try VerifiedPackage.open(directory: bundle.path, node: node)
+    let bar = common.makeProgressBar()
+    let pool = WorkerPool(threads: compute.threads ?? WorkerPool.defaultThreadCount)
+    let report = try package.verifyAll(pool: pool, progress: bar.handler)
+    bar.finish()
+    if common.json {
+      Console.write([
+        "schema": "shardtool.verify/1",
+        "bundle": .string(package.bundleID),
+        "blobs": JSONValue(report.blobCount),
+        "chunks": JSONValue(report.chunkCount),
+        "stored_bytes": JSONValue(report.storedByteCount),
+        "raw_bytes": JSONValue(report.rawByteCount),
+      ])
+    } else {
+      Console.write(
+        "\(package.directory): \(report.blobCount) blobs, \(report.chunkCount) chunks, "
+          + "\(Quantity.describe(bytes: report.storedByteCount)): every byte as packed\n")
+    }
+  }
+}
