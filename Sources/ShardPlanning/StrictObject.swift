@@ -28,6 +28,21 @@ struct StrictObject {
     PlanFault.badData("badField", "\(path(key)) \(message)", source: source)
   }
 
+  func has(_ key: String) -> Bool { object[key] != nil }
+
+  /// Names of all members, in their order.
+  var keys: [String] { object.keys }
+
+  /// Takes the member `schema` and compares it.
+  mutating func schema(_ expected: String) throws(PlanFault) {
+    let found = try string("schema")
+    guard found == expected else {
+      throw PlanFault.badData(
+        "unknownSchema", "\(path("schema")) is \"\(found.prefix(60))\"; this version reads "
+          + "\"\(expected)\"", source: source)
+    }
+  }
+
   /// Takes a member that may be absent.
   mutating func optional(_ key: String) -> JSONValue? {
     unread.remove(key)

@@ -63,12 +63,7 @@ extension ShardPlan {
   /// Throws: `PlanFault` for unknown or missing keys, values out of range, gaps, overlaps.
   public init(json value: JSONValue, source: String = "the plan") throws(PlanFault) {
     var root = try StrictObject(value, place: "", source: source)
-    let schema = try root.string("schema")
-    guard schema == Self.schema else {
-      throw PlanFault.badData(
-        "unknownSchema", "the schema is \"\(schema.prefix(60))\"; this version reads "
-          + "\"\(Self.schema)\"", source: source)
-    }
+    try root.schema(Self.schema)
     let facts = try Self.facts(try root.nested("model"))
     let settings = try Self.settings(try root.nested("settings"))
     let objectiveName = try root.string("objective")
