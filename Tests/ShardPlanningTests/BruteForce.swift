@@ -93,28 +93,34 @@ struct BruteForce {
     }
   }
 
+  /// Headroom counts in steps of 64 MiB.
+  private var step: Int { 64 << 20 }
+
   struct Expected {
     var optimum: Double
     var nodes: Int
     /// Most headroom, in steps, of a plan with that many nodes among those as good as the best.
-    var headroomSteps: Int
+    var headroom: Int
     var value: Double
   }
 
   /// What the optimum and the rules for ties give.
   func expected(_ objective: PlanObjective) -> Expected? {
     var best = Double.infinity
-    var all: [(value: Double, headroom: Int, nodes: Int)] = []
+    var all: [(value: Double, headroom: Int, nodes: Int, slowest: Double)] = []
     forEach(objective) {
       best = min(best, $0.value)
-      all.append(($0.value, $0.headroom, $0.stages.count))
+      let slowest = objective == .latency ? costs.bottleneckNanoseconds($0.stages) : 0
+      all.append(($0.value, $0.headroom / step, $0.stages.count, slowest))
     }
     guard best < .infinity else { return nil }
     let tied = all.filter { $0.value <= best * 1.02 }
     guard let nodes = tied.map(\.nodes).min() else { return nil }
     let fewest = tied.filter { $0.nodes == nodes }
-    guard let roomiest = fewest.map({ $0.headroom >> 20 }).max() else { return nil }
-    let value = fewest.filter { $0.headroom >> 20 >= roomiest }.map(\.value).min()
-    return Expected(optimum: best, nodes: nodes, headroomSteps: roomiest, value: value ?? best)
+    guard let room = fewest.map(\.headroom).max() else { return nil }
+    let roomiest = fewest.filter { $0.headroom == room }
+    guard let slowest = roomiest.map(\.slowest).min() else { return nil }
+    let value = roomiest.filter { $0.slowest == slowest }.map(\.value).min()
+    return Expected(optimum: best, nodes: nodes, headroom: room, value: value ?? best)
   }
 }

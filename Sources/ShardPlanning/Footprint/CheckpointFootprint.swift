@@ -1,5 +1,6 @@
 import ModelArchitectures
 import Quantization
+import TensorCore
 
 /// The bytes of a quantized checkpoint at any settings.
 public struct CheckpointFootprint: FootprintSource {
@@ -8,14 +9,32 @@ public struct CheckpointFootprint: FootprintSource {
   /// Bytes of the tokenizer's files.
   public let tokenizerFileBytes: Int
 
-  public init(memory: MemoryModel, tokenizerFileBytes: Int) {
+  /// - Parameter modelType: the configuration's `model_type`; by default the family's first.
+  public init(memory: MemoryModel, tokenizerFileBytes: Int, modelType: String? = nil) {
     self.memory = memory
     self.tokenizerFileBytes = tokenizerFileBytes
     let dimensions = memory.architecture.dimensions
+    let family = type(of: memory.architecture)
     facts = ModelFacts(
-      family: type(of: memory.architecture).family, layerCount: dimensions.layerCount,
+      family: modelType ?? family.modelTypes.first ?? family.family, layerCount: dimensions.layerCount,
       hiddenSize: dimensions.hiddenSize, vocabularySize: dimensions.vocabularySize,
       contextLength: dimensions.contextLength)
+  }
+
+  /// The footprint of a quantized checkpoint on disk.
+  ///
+  /// Throws: `ArchitectureFault` for a configuration or tensor that the model cannot have,
+  /// `FileFault` where a tokenizer file cannot be read.
+  public init(_ checkpoint: QuantizedCheckpoint) throws {
+    let architecture = try ArchitectureRegistry.architecture(for: checkpoint.configuration)
+    var tokenizerBytes = 0
+    for name in checkpoint.tokenizerFiles {
+      tokenizerBytes += try InputFile(path: "\(checkpoint.directory)/\(name)").byteCount
+    }
+    self.init(
+      memory: try MemoryModel(architecture: architecture, tensors: checkpoint.tensors),
+      tokenizerFileBytes: tokenizerBytes,
+      modelType: checkpoint.configuration["model_type"]?.string)
   }
 
   public func footprint(for settings: PlanSettings) -> ModelFootprint {
@@ -73,5 +92,29 @@ public struct CheckpointFootprint: FootprintSource {
   static func runtimeBytes(_ settings: PlanSettings, hiddenSize: Int) -> Int {
     let frames = 4 * settings.prefillChunk * hiddenSize * 4
     return 48 << 20 + frames
+  }
+
+  /// The sizes that the recipe for 4 bits would give.
+  public func withFewerBits() -> (source: any FootprintSource, bits: Int)? {
+    let architecture = memory.architecture
+    let components = architecture.components
+    var tensors: [String: StoredTensor] = [:]
+    for tensor in memory.storedTensors(of: components) { tensors[tensor.name] = tensor }
+    var isSmaller = false
+    for spec in components.flatMap({ architecture.tensors(of: $0) }) {
+      let scheme = try? Recipe.bits4.scheme(
+        for: spec.role, shape: spec.shape, isTied: architecture.dimensions.tiesEmbeddings,
+        stored: .f16)
+      guard let stored = tensors[spec.name], let scheme else { continue }
+      let smaller = StoredTensor(name: stored.name, scheme: scheme, shape: stored.shape)
+      guard smaller.byteCount < stored.byteCount else { continue }
+      tensors[spec.name] = smaller
+      isSmaller = true
+    }
+    guard isSmaller, let smaller = try? MemoryModel(architecture: architecture, tensors: tensors)
+    else { return nil }
+    let source = CheckpointFootprint(
+      memory: smaller, tokenizerFileBytes: tokenizerFileBytes, modelType: facts.family)
+    return (source, 4)
   }
 }

@@ -163,6 +163,12 @@ extension ShardPlan {
     return prediction
   }
 
+  /// Writes the plan file whole or not at all, and the directories above it.
+  public func write(to path: String) throws(FileFault) {
+    try Directory.create(Directory.parent(of: path))
+    try Directory.writeAtomically(Array(json.serialized(.pretty).utf8), to: path)
+  }
+
   /// Reads a plan file.
   public static func read(from path: String) throws -> ShardPlan {
     try ShardPlan(json: try PlanFile.read(path), source: path)

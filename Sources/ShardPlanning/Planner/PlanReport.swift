@@ -162,12 +162,15 @@ extension Planner {
     guard let choice = PlanSearch(tables: tables).choose(.latency) else { return [] }
     let best = tables.costs.prediction(choice.stages)
     let alone = alternatives.first { $0.kind == .oneNode }
-    if choice.stages.count < plan.nodes.count, best.tokenNanoseconds < ours.tokenNanoseconds {
+    if choice.stages.count < plan.nodes.count {
       let names = choice.stages.map { cluster.nodes[$0.node].name }
       let who = names.count == 1 ? "\(names[0]) alone is" : "\(names.joined(separator: " and ")) are"
+      let isFaster = Double(ours.tokenNanoseconds) > PlanSearch.tie * Double(best.tokenNanoseconds)
+      let verdict =
+        isFaster ? "faster (\(rate(best)) against \(rate(ours)))" : "as fast (\(rate(best)))"
       return [
-        "for one sequence \(who) faster: \(rate(best)) against \(rate(ours)); more nodes "
-          + "give memory, and speed only to several sequences at once"
+        "for one sequence \(who) \(verdict); more nodes give memory, and speed only to several "
+          + "sequences at once"
       ]
     }
     if let alone, alone.prediction == nil {

@@ -7,7 +7,7 @@ package struct PlanSearch: Sendable {
   /// Plans this close to the best count as equally fast.
   static let tie = 1.02
   /// Headroom is compared in steps of this many bytes.
-  static let headroomStep = 1 << 20
+  static let headroomStep = 64 << 20
   /// With more sets of nodes than this, ties keep the best plan's nodes and order.
   static let exhaustiveSetLimit = 1 << 12
 
@@ -29,8 +29,9 @@ package struct PlanSearch: Sendable {
 
   /// The plan for an objective, or nil where none fits.
   ///
-  /// Among plans within 2 % of the best the one with the fewest nodes is taken, among those the
-  /// one whose fullest node has the most left over, among those the fastest.
+  /// Among plans within 2 % of the best those with the fewest nodes are taken, among those the
+  /// ones whose fullest node has the most left over (in steps of 64 MiB), among those (for
+  /// latency) the ones whose slowest stage is fastest, among those the fastest.
   package func choose(_ objective: PlanObjective) -> Choice? {
     guard let best = optimum(objective, rules: rules()) else { return nil }
     let limit = best.value * Self.tie
@@ -39,8 +40,8 @@ package struct PlanSearch: Sendable {
         count == best.stages.count
         ? best : optimum(objective, rules: rules(), count: count, limit: limit)
       guard let found else { continue }
-      let roomy = mostHeadroom(objective, found, limit: limit)
-      return Choice(optimum: best.value, stages: roomy.stages)
+      let chosen = settled(objective, found, limit: limit)
+      return Choice(optimum: best.value, stages: chosen.stages)
     }
     return Choice(optimum: best.value, stages: best.stages)
   }
@@ -159,13 +160,13 @@ package struct PlanSearch: Sendable {
     return slowest
   }
 
-  /// Among plans with as many nodes as `found` and a value of at most `limit`, the one whose
-  /// fullest node has the most left over.
-  private func mostHeadroom(
+  /// What the rules for ties choose among plans with as many nodes as `found` and a value of at
+  /// most `limit`.
+  private func settled(
     _ objective: PlanObjective, _ found: SearchResult, limit: Double
   ) -> SearchResult {
     guard tables.setCount > Self.exhaustiveSetLimit else {
-      return headroomSearch(objective, found, limit: limit)
+      return roomiest(objective, found, limit: limit)
     }
     let order = found.stages.map(\.node)
     let chain = PlanSearch(
@@ -173,12 +174,12 @@ package struct PlanSearch: Sendable {
       usesAccelerators: usesAccelerators)
     var local = found
     for index in local.stages.indices { local.stages[index].node = index }
-    var result = chain.headroomSearch(objective, local, limit: limit)
+    var result = chain.roomiest(objective, local, limit: limit)
     for index in result.stages.indices { result.stages[index].node = order[index] }
     return result
   }
 
-  private func headroomSearch(
+  private func roomiest(
     _ objective: PlanObjective, _ found: SearchResult, limit: Double
   ) -> SearchResult {
     let count = found.stages.count
@@ -193,13 +194,37 @@ package struct PlanSearch: Sendable {
         high = middle
       }
     }
-    let rules = rules(headroom: low * Self.headroomStep)
-    if objective == .throughput {
+    var rules = rules(headroom: low * Self.headroomStep)
+    switch objective {
+    case .latency: return mostEven(found, rules, limit: limit)
+    case .throughput:
       // Equally many tokens per second: then the shortest way for each.
-      var capped = rules
-      capped.cap = limit
-      return additive(.token, capped, count, .infinity) ?? found
+      rules.cap = limit
+      return additive(.token, rules, count, .infinity) ?? found
+    case .request: return optimum(objective, rules: rules, count: count, limit: limit) ?? found
     }
-    return optimum(objective, rules: rules, count: count, limit: limit) ?? found
+  }
+
+  /// Among plans of at most `limit` from token to token the one whose slowest stage is fastest:
+  /// it serves several sequences best.
+  private func mostEven(
+    _ found: SearchResult, _ rules: SearchRules, limit: Double
+  ) -> SearchResult {
+    let count = found.stages.count
+    guard let first = additive(.token, rules, count, limit) else { return found }
+    var best = first
+    var high = costs.bottleneckNanoseconds(first.stages)
+    var low = (bottleneck(.token, rules, count, .infinity)?.value ?? high) - 1
+    while high - low > 1 {
+      var capped = rules
+      capped.cap = ((low + high) / 2).rounded(.down)
+      if let even = additive(.token, capped, count, limit) {
+        best = even
+        high = min(capped.cap, costs.bottleneckNanoseconds(even.stages))
+      } else {
+        low = capped.cap
+      }
+    }
+    return best
   }
 }
