@@ -121,9 +121,9 @@ public struct Scorer {
     return sum
   }
 
-  /// Ids a call: so few that their logits stay below 16 MiB on this node.
+  /// Ids a call: so few that their logits stay below 4 MiB on this node.
   private var rowsPerRun: Int {
-    max(1, (16 << 20) / (limits.vocabularySize * MemoryLayout<Float>.size))
+    max(1, (4 << 20) / (limits.vocabularySize * MemoryLayout<Float>.size))
   }
 
   private func addLikelihoods(of targets: [Int32], _ rows: [Float], to start: Double) -> Double {

@@ -13,7 +13,7 @@ public enum TokenFile {
     return try parse(try InputFile.contents(of: path), path: path)
   }
 
-  static func parse(_ bytes: [UInt8], path: String) throws(GenerationFault) -> [Int32] {
+  package static func parse(_ bytes: [UInt8], path: String) throws(GenerationFault) -> [Int32] {
     var ids: [Int32] = []
     var value: Int?
     for (offset, byte) in bytes.enumerated() {
