@@ -2,16 +2,169 @@ import Logging
 import ShardTransport
 
 /// Serves one node's layers to a coordinator, one after another.
+///
+/// Links are served on the transport's thread by `NodeMachine`; passes run on the stage's own
+/// thread, which sleeps while there is nothing to compute.
 public final class NodeServer: Sendable {
-  public init(stage: Stage, listen address: HostPort, logger: Logger = Logger(label: "shardrun.node")) {
+  private struct State {
+    var machine: NodeMachine
+    var links: [UInt64: Link] = [:]
+    var run: RunLinks?
+    var listener: (any Listener)?
+    var hasStopped = false
+    var isClosed = false
+  }
+
+  private let stage: Stage
+  private let requestedAddress: HostPort
+  private let transport: any Transport
+  private let ownsTransport: Bool
+  private let logger: Logger
+  private let state: Monitor<State>
+  /// Connects to the next node, which may take a moment.
+  private let dialer = DedicatedThread()
+
+  /// - Parameter transport: stays the caller's; nil makes a TCP transport of the server's own.
+  public init(
+    stage: Stage, listen address: HostPort, transport: (any Transport)? = nil,
+    logger: Logger = Logger(label: "shardrun.node")
+  ) {
+    self.stage = stage
+    requestedAddress = address
+    ownsTransport = transport == nil
+    self.transport = transport ?? TCPTransport()
+    self.logger = logger
+    state = Monitor(State(machine: NodeMachine(stage.description)))
   }
 
   /// Begins to listen and returns the address with its actual port.
-  public func start() throws -> HostPort { HostPort(host: "", port: 0) }
+  ///
+  /// Throws: `TransportFault` where the address cannot be had.
+  public func start() throws -> HostPort {
+    let listener = try transport.listen(at: requestedAddress) { [self] link in
+      guard register(link) else { return nil }
+      handle(.accepted(link.id))
+      return self
+    }
+    state.withLock { $0.listener = listener }
+    return listener.address
+  }
 
   /// Returns after `shutdown`.
-  public func waitUntilClosed() {}
+  public func waitUntilClosed() { _ = state.wait { $0.isClosed ? true : nil } }
 
-  /// Says goodbye to the coordinator and stops; the token being computed is finished first.
-  public func shutdown() {}
+  /// Finishes the pass at work, says goodbye to the coordinator and stops.
+  public func shutdown() {
+    let listener = state.withLock { state in
+      defer { state.listener = nil }
+      return state.listener
+    }
+    listener?.close()
+    stage.thread.enqueue { [self] in
+      handle(.stop)
+      state.update { $0.hasStopped = true }
+    }
+    _ = state.wait { $0.hasStopped ? true : nil }
+    dialer.finish()
+    if ownsTransport { transport.shutdown() }
+    state.update { $0.isClosed = true }
+  }
+
+  private func register(_ link: Link) -> Bool {
+    state.withLock { state in
+      state.links[link.id] = link
+      return !state.isClosed
+    }
+  }
+
+  // MARK: From events to actions
+
+  private func handle(_ event: NodeMachine.Event) {
+    // Actions run under the lock, so that they keep their order; none of them waits.
+    state.withLock { state in
+      for action in state.machine.handle(event) { perform(action, &state) }
+    }
+  }
+
+  private func perform(_ action: NodeMachine.Action, _ state: inout State) {
+    switch action {
+    case .send(let message, let link):
+      try? state.links[link]?.send(message.frame)
+    case .establish(let link):
+      state.links[link]?.establish(stage.description.linkLimits)
+    case .close(let link, let farewell):
+      state.links[link]?.close(farewell)
+    case .dial(let peer, let run):
+      dialer.enqueue { [self] in dial(peer, run: run) }
+    case .begin(let run, let coordinator, let downstream):
+      guard let coordinator = state.links[coordinator] else { return }
+      let links = RunLinks(
+        run: run, coordinator: coordinator, downstream: downstream.flatMap { state.links[$0] })
+      state.run = links
+      stage.thread.enqueue { [stage] in stage.resetAll() }
+    case .compute(let frame, let link, let run):
+      guard let links = state.run, links.run == run, let source = state.links[link] else { return }
+      stage.thread.enqueue { [self] in compute(frame, from: source, links) }
+    case .sendStatistics(let link, let restart):
+      let statistics = stage.meter.statistics(of: stage.description, restart: restart)
+      try? state.links[link]?.send(ControlMessage.statistics(statistics).frame)
+    case .end(let run):
+      if state.run?.run == run {
+        state.run?.end()
+        state.run = nil
+      }
+    case .log(let text):
+      logger.info("\(stage.description.node): \(text)")
+    }
+  }
+
+  // MARK: Other threads
+
+  /// Connects to the next node, again while it does not answer, for a moment.
+  private func dial(_ peer: ControlMessage.Peer, run: Int) {
+    let patience = Monotonic.now() + .milliseconds(1500)
+    while true {
+      do throws(TransportFault) {
+        let link = try transport.connect(to: peer.address, timeout: .seconds(1), handler: self)
+        guard register(link) else { return link.close() }
+        handle(.dialed(.success(link.id), run: run))
+        // It may have ended before the machine knew it.
+        if let closure = link.closure { self.link(link, closed: closure) }
+        return
+      } catch {
+        guard Monotonic.now() < patience else {
+          return handle(.dialed(.failure(error), run: run))
+        }
+        pause(.milliseconds(100))
+      }
+    }
+  }
+
+  private func compute(_ frame: Frame, from source: Link, _ links: RunLinks) {
+    source.consume(frame)
+    guard !links.hasEnded else { return }
+    do {
+      try links.process(frame, on: stage)
+    } catch let fault as RuntimeFault {
+      handle(.computeFailed(fault, run: links.run))
+    } catch {
+      // A link has ended; its closure is an event of its own.
+    }
+  }
+}
+
+extension NodeServer: LinkHandler {
+  public func link(_ link: Link, received frame: Frame) {
+    guard !frame.isData else { return handle(.data(frame, from: link.id)) }
+    do throws(RuntimeFault) {
+      handle(.control(try ControlMessage(frame), from: link.id))
+    } catch {
+      handle(.unreadable(error, from: link.id))
+    }
+  }
+
+  public func link(_ link: Link, closed closure: LinkClosure) {
+    handle(.closed(link.id, closure))
+    state.withLock { _ = $0.links.removeValue(forKey: link.id) }
+  }
 }

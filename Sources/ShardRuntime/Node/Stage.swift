@@ -1,76 +1,213 @@
+import ShardTransport
 import TensorCore
-
-/// The computations of one node on one sequence; `ShardSession` does them with a real model.
-///
-/// A stage calls it from one thread at a time.
-public protocol StageExecutor: AnyObject {
-  /// Forgets the sequence.
-  func reset()
-  /// Writes one row of `hidden` for each id, the first of which stands at `firstPosition`. Only
-  /// called where the embedding is.
-  func embed(_ ids: [Int32], firstPosition: Int, into hidden: Matrix)
-  /// Runs this node's layers on the first `rows` rows, in place.
-  func forward(_ hidden: Matrix, rows: Int, firstPosition: Int)
-  /// Final norm and head of some rows; row 0 of the result belongs to the first of `rows`.
-  ///
-  /// The result is valid until the next call. Only called where the head is, with at most
-  /// `logitsCapacity` rows.
-  func logits(_ hidden: Matrix, rows: Range<Int>) -> Matrix
-  /// Rows that one call of `logits` can take.
-  var logitsCapacity: Int { get }
-  /// ln Σ exp over one row of logits.
-  func logSumExp(_ logits: Matrix, row: Int) -> Double
-}
-
-/// What a node is within its model, as the handshake compares it.
-public struct StageDescription: Sendable, Equatable {
-  public var node: String
-  /// All nodes of the plan, in ring order.
-  public var nodeNames: [String]
-  public var bundleID: String
-  public var layers: Range<Int>
-  /// Layers of the whole model.
-  public var layerCount: Int
-  public var holdsEmbedding: Bool
-  public var holdsHead: Bool
-  public var hiddenSize: Int
-  public var vocabularySize: Int
-  /// Positions that the key-value caches hold.
-  public var context: Int
-  /// Most rows of one pass.
-  public var prefillChunk: Int
-
-  public init(
-    node: String, nodeNames: [String], bundleID: String, layers: Range<Int>, layerCount: Int,
-    holdsEmbedding: Bool, holdsHead: Bool, hiddenSize: Int, vocabularySize: Int, context: Int,
-    prefillChunk: Int
-  ) {
-    self.node = node
-    self.nodeNames = nodeNames
-    self.bundleID = bundleID
-    self.layers = layers
-    self.layerCount = layerCount
-    self.holdsEmbedding = holdsEmbedding
-    self.holdsHead = holdsHead
-    self.hiddenSize = hiddenSize
-    self.vocabularySize = vocabularySize
-    self.context = context
-    self.prefillChunk = prefillChunk
-  }
-}
 
 /// One node's part of a model, ready to compute: its description and an executor for each
 /// sequence that it can hold at once.
 ///
-// SAFETY: executors are only used by the one thread that computes for the stage.
+/// The same passes run where ids come from a prompt and where hidden states come from a link.
+///
+// SAFETY: executors, `hidden` and `positions` are only used by one thread at a time: jobs of
+// `thread`, or the coordinator's caller while `thread` has nothing to do.
 public final class Stage: @unchecked Sendable {
   public let description: StageDescription
-  let executors: [any StageExecutor]
+  let meter = StageMeter()
+  /// Where passes run that others wait for.
+  let thread = DedicatedThread()
+  private let executors: [any StageExecutor]
+  private let hidden: Matrix
+  /// How many positions each sequence holds.
+  private var positions: [Int]
 
   /// Precondition: there is at least one executor.
   public init(_ description: StageDescription, executors: [any StageExecutor]) {
     precondition(!executors.isEmpty, "a stage needs an executor")
     self.description = description
     self.executors = executors
+    hidden = Matrix(rows: description.prefillChunk, columns: description.hiddenSize)
+    positions = [Int](repeating: 0, count: executors.count)
+  }
+
+  /// Receives what a pass has to say to the coordinator.
+  typealias Emit = (ResultMessage.Part) throws -> Void
+
+  /// Forgets a sequence.
+  func reset(sequence: Int) throws(RuntimeFault) {
+    guard executors.indices.contains(sequence) else { throw unknownSequence(sequence) }
+    executors[sequence].reset()
+    positions[sequence] = 0
+  }
+
+  /// Forgets all sequences.
+  func resetAll() {
+    for index in executors.indices {
+      executors[index].reset()
+      positions[index] = 0
+    }
+  }
+
+  /// Runs ids through this node's layers.
+  ///
+  /// - Returns: what goes to the next node; nil where this one has the head, and has emitted the
+  ///   results.
+  func run(
+    _ ids: [Int32], request: UInt32, sequence: Int, firstPosition: Int, output: StepOutput,
+    emit: Emit
+  ) throws -> StepMessage? {
+    let plan = Pass(
+      request: request, sequence: sequence, layersDone: 0, firstPosition: firstPosition,
+      rows: ids.count, output: output)
+    try check(plan)
+    for id in ids where id < 0 || Int(id) >= description.vocabularySize {
+      throw RuntimeFault.tokenOutsideVocabulary(id, description.vocabularySize)
+    }
+    let start = Monotonic.now()
+    executors[sequence].embed(ids, firstPosition: firstPosition, into: hidden)
+    return try compute(plan, since: start, emit)
+  }
+
+  /// Runs the hidden states of another node through this node's layers.
+  func run(_ message: StepMessage, emit: Emit) throws -> StepMessage? {
+    let plan = Pass(
+      request: message.request, sequence: message.sequence, layersDone: message.layersDone,
+      firstPosition: message.firstPosition, rows: message.rows, output: message.output)
+    try check(plan)
+    let expected = message.rows * description.hiddenSize * MemoryLayout<Float>.size
+    guard message.hiddenByteCount == expected else {
+      throw PayloadReader.malformed(
+        "\(message.hiddenByteCount) bytes of hidden states where \(expected) are due")
+    }
+    let start = Monotonic.now()
+    message.copyHidden(into: hidden)
+    return try compute(plan, since: start, emit)
+  }
+
+  private struct Pass {
+    let request: UInt32
+    let sequence: Int
+    let layersDone: Int
+    let firstPosition: Int
+    let rows: Int
+    let output: StepOutput
+  }
+
+  private func compute(_ pass: Pass, since start: Duration, _ emit: Emit) throws -> StepMessage? {
+    executors[pass.sequence].forward(hidden, rows: pass.rows, firstPosition: pass.firstPosition)
+    positions[pass.sequence] += pass.rows
+    defer { meter.record(rows: pass.rows, time: Monotonic.now() - start) }
+    guard description.holdsHead else {
+      return StepMessage(
+        request: pass.request, sequence: pass.sequence, layersDone: description.layers.upperBound,
+        firstPosition: pass.firstPosition, rows: pass.rows, output: pass.output, hidden: hidden)
+    }
+    try answer(pass, emit)
+    return nil
+  }
+
+  // MARK: The head
+
+  private func answer(_ pass: Pass, _ emit: Emit) throws {
+    let executor = executors[pass.sequence]
+    switch pass.output {
+    case .nothing:
+      try emit(.done)
+    case .sample(let parameters, let step):
+      let logits = executor.logits(hidden, rows: pass.rows - 1..<pass.rows)
+      let token = logits.withRow(0) { Sampler.sample($0, parameters, step: step) }
+      try emit(.token(token))
+    case .logits:
+      try forEachBatch(executor, rows: pass.rows) { logits, rows in
+        for row in rows { try emitLogits(logits, row - rows.lowerBound, of: row, emit) }
+      }
+    case .negativeLogLikelihood(let targets):
+      var values: [Double] = []
+      values.reserveCapacity(targets.count)
+      try forEachBatch(executor, rows: pass.rows) { logits, rows in
+        for row in rows {
+          let index = row - rows.lowerBound
+          let logit = logits.withRow(index) { $0[Int(targets[row])] }
+          values.append(executor.logSumExp(logits, row: index) - Double(logit))
+        }
+      }
+      try emit(.negativeLogLikelihood(values))
+    }
+  }
+
+  private func forEachBatch(
+    _ executor: any StageExecutor, rows: Int, _ body: (Matrix, Range<Int>) throws -> Void
+  ) throws {
+    let batch = max(1, executor.logitsCapacity)
+    for first in stride(from: 0, to: rows, by: batch) {
+      let range = first..<min(rows, first + batch)
+      try body(executor.logits(hidden, rows: range), range)
+    }
+  }
+
+  /// Emits one row in parts that fit a frame.
+  private func emitLogits(_ logits: Matrix, _ index: Int, of row: Int, _ emit: Emit) throws {
+    let count = description.vocabularySize
+    let values = logits.row(index)
+    for first in stride(from: 0, to: count, by: ResultMessage.mostLogits) {
+      let part = Array(values[first..<min(count, first + ResultMessage.mostLogits)])
+      try emit(.logits(part, firstElement: row * count + first))
+    }
+  }
+
+  // MARK: Checks
+
+  private func check(_ pass: Pass) throws(RuntimeFault) {
+    guard executors.indices.contains(pass.sequence) else { throw unknownSequence(pass.sequence) }
+    guard pass.layersDone == description.layers.lowerBound else {
+      throw RuntimeFault(
+        "layerOrder",
+        "\(description.node) got hidden states behind layer \(pass.layersDone) but continues from "
+          + "layer \(description.layers.lowerBound)", exitStatus: .bug)
+    }
+    guard (1...description.prefillChunk).contains(pass.rows) else {
+      throw RuntimeFault(
+        "chunkSize",
+        "\(description.node) got \(pass.rows) rows where 1 to \(description.prefillChunk) fit",
+        exitStatus: .bug)
+    }
+    guard pass.firstPosition == positions[pass.sequence] else {
+      throw RuntimeFault(
+        "positionMismatch",
+        "\(description.node) holds \(positions[pass.sequence]) positions of the sequence but was "
+          + "to go on at position \(pass.firstPosition); reset the sequence first",
+        exitStatus: .bug)
+    }
+    guard pass.rows <= description.context - pass.firstPosition else {
+      throw .contextExceeded(pass.firstPosition + pass.rows, description.context)
+    }
+    if case .negativeLogLikelihood(let targets) = pass.output {
+      let vocabulary = 0..<description.vocabularySize
+      guard targets.count == pass.rows, targets.allSatisfy({ vocabulary.contains(Int($0)) }) else {
+        throw RuntimeFault(
+          "targets", "scoring needs one target inside the vocabulary for each token",
+          exitStatus: .badData)
+      }
+    }
+  }
+
+  private func unknownSequence(_ sequence: Int) -> RuntimeFault {
+    RuntimeFault(
+      "unknownSequence",
+      "\(description.node) has room for \(executors.count) sequences, not for number \(sequence)",
+      exitStatus: .bug)
+  }
+}
+
+extension RuntimeFault {
+  static func tokenOutsideVocabulary(_ id: Int32, _ size: Int) -> RuntimeFault {
+    RuntimeFault(
+      "tokenOutsideVocabulary",
+      "token \(id) is outside the model's vocabulary of \(size) (ids 0 to \(size - 1))",
+      exitStatus: .badData, context: ["token": "\(id)"])
+  }
+
+  static func contextExceeded(_ positions: Int, _ context: Int) -> RuntimeFault {
+    RuntimeFault(
+      "contextExceeded",
+      "\(positions) tokens do not fit the \(context) positions that this bundle was planned for; "
+        + "plan and pack again with a larger --context", exitStatus: .doesNotFit)
   }
 }

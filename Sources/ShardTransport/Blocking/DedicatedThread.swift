@@ -37,7 +37,7 @@ public final class DedicatedThread: Sendable {
     }
   }
 
-  deinit { queue.update { $0.isClosed = true } }
+  deinit { close() }
 
   /// Does a job after those before it.
   public func enqueue(_ job: @escaping Job) {
@@ -45,6 +45,9 @@ public final class DedicatedThread: Sendable {
       if !state.isClosed { state.jobs.append(job) }
     }
   }
+
+  /// Takes no more jobs; the thread ends after those that are queued.
+  public func close() { queue.update { $0.isClosed = true } }
 
   /// Finishes what is queued and ends the thread; not to be called from a job.
   public func finish() {

@@ -104,6 +104,7 @@ public final class Link: Sendable {
     state.withLock { state in
       state.wire = wire
       state.handler = handler
+      if state.closure != nil { wire.disconnect() }
     }
   }
 

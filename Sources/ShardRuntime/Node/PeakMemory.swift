@@ -1,0 +1,37 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// What this process takes of the machine.
+public enum ProcessMemory {
+  /// Most bytes that have been resident so far; 0 where the system does not say.
+  ///
+  /// On Linux it is VmHWM: `getrusage` would count the parent's memory before `exec` too.
+  public static var peakResidentBytes: Int {
+    #if canImport(Glibc)
+      return peakFromStatusFile
+    #else
+      var usage = rusage()
+      return unsafe getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : 0
+    #endif
+  }
+
+  #if canImport(Glibc)
+    private static var peakFromStatusFile: Int {
+      let descriptor = unsafe open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { return 0 }
+      defer { close(descriptor) }
+      var bytes = [UInt8](repeating: 0, count: 4096)
+      let count = unsafe read(descriptor, &bytes, bytes.count)
+      guard count > 0 else { return 0 }
+      let text = String(decoding: bytes[..<count], as: UTF8.self)
+      for line in text.split(separator: "\n") where line.hasPrefix("VmHWM:") {
+        let digits = line.filter { $0.isASCII && $0.isNumber }
+        return (Int(digits) ?? 0) * 1024
+      }
+      return 0
+    }
+  #endif
+}
