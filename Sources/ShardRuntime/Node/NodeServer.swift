@@ -19,15 +19,17 @@ public final class NodeServer: Sendable {
   private let requestedAddress: HostPort
   private let transport: any Transport
   private let ownsTransport: Bool
-  private let logger: Logger
+  private let logger: Logger?
   private let state: Monitor<State>
   /// Connects to the next node, which may take a moment.
   private let dialer = DedicatedThread()
 
-  /// - Parameter transport: stays the caller's; nil makes a TCP transport of the server's own.
+  /// - Parameters:
+  ///   - transport: stays the caller's; nil makes a TCP transport of the server's own.
+  ///   - logger: hears of coordinators that come and go, and of refused connections.
   public init(
     stage: Stage, listen address: HostPort, transport: (any Transport)? = nil,
-    logger: Logger = Logger(label: "shardrun.node")
+    logger: Logger? = nil
   ) {
     self.stage = stage
     requestedAddress = address
@@ -114,7 +116,7 @@ public final class NodeServer: Sendable {
         state.run = nil
       }
     case .log(let text):
-      logger.info("\(stage.description.node): \(text)")
+      logger?.info("\(stage.description.node): \(text)")
     }
   }
 
