@@ -14,6 +14,8 @@
 #define CK_BLOCK 32
 /// Queries that an attention call treats together.
 #define CK_QUERIES 8
+/// Largest dimension of an attention head, rounded up to 16.
+#define CK_HEAD_LIMIT 1024
 
 enum { CK_F32 = 0, CK_F16 = 1, CK_BF16 = 2, CK_Q8 = 3, CK_Q4 = 4 };
 enum { CK_SILU = 0, CK_GELU_TANH = 1, CK_GELU_ERF = 2, CK_RELU = 3, CK_GELU_QUICK = 4 };

@@ -1,0 +1,111 @@
+// Decoding and dot products of quantized blocks with NEON: four registers hold 16 rows of four
+// columns.
+#ifndef CK_NEON_BLOCKS_H
+#define CK_NEON_BLOCKS_H
+
+#include <arm_neon.h>
+
+#include "../shared/grids.h"
+#include "../shared/vector.h"
+#include "ck_kernels.h"
+
+typedef struct ck_block {
+  int8x16_t codes[8][4];
+  int32x4_t levels[2][4];
+} ck_block;
+
+CK_INLINE void widen(int16x8_t low, int16x8_t high, int32x4_t *out) {
+  out[0] = vmovl_s16(vget_low_s16(low));
+  out[1] = vmovl_s16(vget_high_s16(low));
+  out[2] = vmovl_s16(vget_low_s16(high));
+  out[3] = vmovl_s16(vget_high_s16(high));
+}
+
+CK_INLINE int16x8_t unsigned_half(uint8x8_t bytes) {
+  return vreinterpretq_s16_u16(vmovl_u8(bytes));
+}
+
+CK_INLINE void load_block_q8(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
+  const int8_t *codes = (const int8_t *)w->codes + (group * w->blocks + block) * 512;
+  for (int i = 0; i < 8; i++) {
+    for (int r = 0; r < 4; r++) b->codes[i][r] = vld1q_s8(codes + 64 * i + 16 * r);
+  }
+  const uint8x16_t scale =
+      vld1q_u8(w->block_scales + (group * w->blocks + block) * CK_GROUP);
+  widen(unsigned_half(vget_low_u8(scale)), unsigned_half(vget_high_u8(scale)), b->levels[0]);
+  for (int r = 0; r < 4; r++) b->levels[1][r] = b->levels[0][r];
+}
+
+CK_INLINE void load_block_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
+  static const uint8_t row_of_byte[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+  const uint8_t *codes = w->codes + (group * w->blocks + block) * 256;
+  const uint8_t *scales = w->block_scales + (group * w->blocks + block) * 2 * CK_GROUP;
+  const int8x16x2_t table = {{vld1q_s8(ck_grid_table[0]), vld1q_s8(ck_grid_table[1])}};
+  const int16x8_t bias = vdupq_n_s16(CK_Q4_SCALE_BIAS);
+  const uint8x16_t pattern = vld1q_u8(row_of_byte), nibble = vdupq_n_u8(15);
+  for (int half = 0; half < 2; half++) {
+    const uint8x16_t scale = vld1q_u8(scales + half * CK_GROUP);
+    const uint8x16_t level = vandq_u8(scale, vdupq_n_u8(254));
+    widen(vsubq_s16(unsigned_half(vget_low_u8(level)), bias),
+          vsubq_s16(unsigned_half(vget_high_u8(level)), bias), b->levels[half]);
+    const uint8x16_t grid = vshlq_n_u8(vandq_u8(scale, vdupq_n_u8(1)), 4);
+    for (int r = 0; r < 4; r++) {
+      const uint8x16_t rows = vqtbl1q_u8(grid, vaddq_u8(pattern, vdupq_n_u8((uint8_t)(4 * r))));
+      for (int i = 0; i < 2; i++) {
+        const uint8x16_t raw = vld1q_u8(codes + 64 * (2 * half + i) + 16 * r);
+        const uint8x16_t low = vorrq_u8(vandq_u8(raw, nibble), rows);
+        const uint8x16_t high = vorrq_u8(vshrq_n_u8(raw, 4), rows);
+        b->codes[4 * half + 2 * i][r] = vqtbl2q_s8(table, low);
+        b->codes[4 * half + 2 * i + 1][r] = vqtbl2q_s8(table, high);
+      }
+    }
+  }
+}
+
+CK_INLINE void load_block(const ck_weights *w, ptrdiff_t group, ptrdiff_t block,
+                          const int32_t format, ck_block *b) {
+  if (format == CK_Q8) {
+    load_block_q8(w, group, block, b);
+  } else {
+    load_block_q4(w, group, block, b);
+  }
+}
+
+// Sums of four rows over 16 columns.
+CK_INLINE int32x4_t dot_half(const ck_block *b, const int half, const int r, int8x16_t a) {
+  int32x4_t sum = vdupq_n_s32(0);
+  sum = vdotq_laneq_s32(sum, b->codes[4 * half][r], a, 0);
+  sum = vdotq_laneq_s32(sum, b->codes[4 * half + 1][r], a, 1);
+  sum = vdotq_laneq_s32(sum, b->codes[4 * half + 2][r], a, 2);
+  return vdotq_laneq_s32(sum, b->codes[4 * half + 3][r], a, 3);
+}
+
+CK_INLINE v16i dot_block(const ck_block *b, const int8_t *a) {
+  const int8x16_t first = vld1q_s8(a), second = vld1q_s8(a + 16);
+  int32x4_t dots[4];
+  for (int r = 0; r < 4; r++) {
+    const int32x4_t low = vmulq_s32(dot_half(b, 0, r, first), b->levels[0][r]);
+    dots[r] = vmlaq_s32(low, dot_half(b, 1, r, second), b->levels[1][r]);
+  }
+  v16i joined;
+  memcpy(&joined, dots, sizeof joined);
+  return joined;
+}
+
+CK_INLINE void dot_blocks(const ck_block *b, const int8_t *a, ptrdiff_t a_stride,
+                          const int32_t *offsets, ptrdiff_t offset_stride, const int tokens,
+                          const int32_t format, v16i *dots) {
+  (void)offsets, (void)offset_stride, (void)format;
+#pragma clang loop unroll(full)
+  for (int t = 0; t < tokens; t++) dots[t] = dot_block(b, a + t * a_stride);
+}
+
+CK_INLINE v16i dot_one(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, const int8_t *a,
+                       const int32_t *offsets, const int32_t format) {
+  (void)offsets;
+  ck_block b;
+  load_block(w, group, block, format, &b);
+  return dot_block(&b, a);
+}
+
+#endif
