@@ -7,7 +7,10 @@ struct Shardtool: ParsableCommand {
     commandName: "shardtool",
     abstract: "Prepares language models for several small machines: quantizes, plans, packs.",
     version: "0.1.0",
-    subcommands: [PlanCommand.self]
+    subcommands: [
+      QuantizeCommand.self,
+      PlanCommand.self,
+    ]
   )
 
   static func main() { Program.run(Self.self) }
