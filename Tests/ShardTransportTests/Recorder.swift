@@ -55,6 +55,12 @@ final class Recorder: LinkHandler {
     return frames ?? state.withLock { $0.frames }
   }
 
+  /// Waits for the frame of a number, counted from 1, without copying any.
+  func waitForFrame(number: Int) -> Bool {
+    state.wait(until: Monotonic.now() + .seconds(10)) { $0.frames.count >= number ? true : nil }
+      ?? false
+  }
+
   /// Waits for the end.
   func closure(within time: Duration = .seconds(10)) -> LinkClosure? {
     state.wait(until: Monotonic.now() + time) { $0.closure }

@@ -1,8 +1,8 @@
 /// A fast checksum against accidents; it protects against no attacker.
 ///
 /// Source: the xxHash specification, XXH64, https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
-enum XXH64 {
-  static func hash(_ bytes: RawSpan, seed: UInt64) -> UInt64 {
+package enum XXH64 {
+  package static func hash(_ bytes: RawSpan, seed: UInt64) -> UInt64 {
     var offset = 0
     var result: UInt64
     if bytes.byteCount >= 32 {

@@ -1,93 +1,163 @@
 import NIOCore
 import NIOPosix
 
-/// Links within one process, for tests: frames are encoded and decoded as on a network.
+/// The addresses of one imagined network within a process.
+public final class LoopbackNetwork: Sendable {
+  fileprivate struct Place: Sendable {
+    let machine: LoopbackMachine
+    let timing: LinkTiming
+    let accept: @Sendable (Link) -> (any LinkHandler)?
+  }
+
+  private struct Places {
+    var nextPort = 1
+    var listening: [HostPort: Place] = [:]
+  }
+
+  private let places = Monitor(Places())
+
+  public init() {}
+
+  fileprivate func listen(at address: HostPort, _ place: Place) throws(TransportFault) -> HostPort {
+    try places.withLock { places throws(TransportFault) in
+      if address.port == 0 { places.nextPort += 1 }
+      let port = address.port == 0 ? places.nextPort : address.port
+      let actual = HostPort(host: address.host, port: port)
+      guard places.listening[actual] == nil else {
+        throw TransportFault.cannotListen(at: address, "Address already in use")
+      }
+      places.listening[actual] = place
+      return actual
+    }
+  }
+
+  fileprivate func close(_ address: HostPort) {
+    places.withLock { _ = $0.listening.removeValue(forKey: address) }
+  }
+
+  fileprivate func place(at address: HostPort) -> Place? {
+    places.withLock { $0.listening[address] }
+  }
+}
+
+/// Links within one process, for tests: frames are encoded and decoded as on a network, and a
+/// machine on it can be stopped or cut off.
 public final class LoopbackTransport: Transport {
   public static let name = "loopback"
 
-  private typealias Accept = @Sendable (Link) -> (any LinkHandler)?
-  private struct Ports {
-    var next = 1
-    var accepting: [HostPort: Accept] = [:]
-  }
-
-  private let group: MultiThreadedEventLoopGroup
+  private let network: LoopbackNetwork
   private let timing: LinkTiming
-  private let ports = Monitor(Ports())
+  private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+  private let machine: LoopbackMachine
 
-  public init(timing: LinkTiming = LinkTiming()) {
+  /// One machine on a network.
+  public init(network: LoopbackNetwork = LoopbackNetwork(), timing: LinkTiming = LinkTiming()) {
+    self.network = network
     self.timing = timing
-    group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    machine = LoopbackMachine(loop: group.next())
   }
 
   public func listen(
     at address: HostPort, handler: @escaping @Sendable (Link) -> (any LinkHandler)?
   ) throws(TransportFault) -> any Listener {
-    try ports.withLock { ports throws(TransportFault) in
-      if address.port == 0 { ports.next += 1 }
-      let port = address.port == 0 ? ports.next : address.port
-      let actual = HostPort(host: address.host, port: port)
-      guard ports.accepting[actual] == nil else {
-        throw TransportFault.cannotListen(at: address, "Address already in use")
-      }
-      ports.accepting[actual] = handler
-      return LoopbackListener(address: actual) { [self] in
-        self.ports.withLock { _ = $0.accepting.removeValue(forKey: actual) }
-      }
-    }
+    let actual = try network.listen(
+      at: address, .init(machine: machine, timing: timing, accept: handler))
+    return LoopbackListener(address: actual, network: network)
   }
 
   public func connect(
     to address: HostPort, timeout: Duration, handler: any LinkHandler
   ) throws(TransportFault) -> Link {
-    guard let accept = ports.withLock({ $0.accepting[address] }) else {
+    guard let place = network.place(at: address) else {
       throw TransportFault.cannotConnect(to: address, "Connection refused")
     }
     let near = Link(remote: "\(address)", timing: timing)
-    let far = Link(remote: "loopback", timing: timing)
-    guard let farHandler = accept(far) else {
+    let far = Link(remote: "loopback", timing: place.timing)
+    guard let farHandler = place.accept(far) else {
       throw TransportFault.cannotConnect(to: address, "Connection refused")
     }
-    let loop = group.next()
-    let (nearEnd, farEnd) = (LoopbackEnd(near, loop), LoopbackEnd(far, loop))
+    let nearEnd = LoopbackEnd(near, on: machine)
+    let farEnd = LoopbackEnd(far, on: place.machine)
     near.attach(LoopbackWire(from: nearEnd, to: farEnd), handler)
     far.attach(LoopbackWire(from: farEnd, to: nearEnd), farHandler)
-    for end in [nearEnd, farEnd] { end.startTicking() }
+    nearEnd.startTicking()
+    farEnd.startTicking()
     return near
   }
+
+  /// Stops the machine as SIGSTOP does: what is sent to it waits.
+  public func freeze() { machine.freeze() }
+
+  /// Lets the machine go on with all that has waited.
+  public func thaw() { machine.thaw() }
 
   public func shutdown() { try? group.syncShutdownGracefully() }
 }
 
 private struct LoopbackListener: Listener {
   let address: HostPort
-  let onClose: @Sendable () -> Void
+  let network: LoopbackNetwork
 
-  func close() { onClose() }
+  func close() { network.close(address) }
 }
 
-/// One side of a link; everything about it happens on the loop.
-private final class LoopbackEnd: Sendable {
-  let loop: any EventLoop
-  private let state: NIOLoopBoundBox<State>
+/// Where everything happens that belongs to one machine: a loop that can be stopped.
+private final class LoopbackMachine: Sendable {
+  private struct Gate {
+    var isFrozen = false
+    var waiting: [@Sendable () -> Void] = []
+  }
 
+  let loop: any EventLoop
+  private let gate = Monitor(Gate())
+
+  init(loop: any EventLoop) { self.loop = loop }
+
+  func run(_ event: @escaping @Sendable () -> Void) {
+    let waits = gate.withLock { gate in
+      if gate.isFrozen { gate.waiting.append(event) }
+      return gate.isFrozen
+    }
+    if !waits { loop.execute(event) }
+  }
+
+  var isFrozen: Bool { gate.withLock { $0.isFrozen } }
+
+  func freeze() { gate.withLock { $0.isFrozen = true } }
+
+  func thaw() {
+    gate.withLock { gate in
+      for event in gate.waiting { loop.execute(event) }
+      gate = Gate()
+    }
+  }
+}
+
+/// One side of a link; everything about it happens on its machine's loop.
+private final class LoopbackEnd: Sendable {
   struct State {
     var reader: LinkReader
     var ticks: RepeatedTask?
     var isClosed = false
   }
 
-  init(_ link: Link, _ loop: any EventLoop) {
-    self.loop = loop
-    state = .makeBoxSendingValue(State(reader: LinkReader(link)), eventLoop: loop)
+  let machine: LoopbackMachine
+  private let state: NIOLoopBoundBox<State>
+
+  init(_ link: Link, on machine: LoopbackMachine) {
+    self.machine = machine
+    state = .makeBoxSendingValue(State(reader: LinkReader(link)), eventLoop: machine.loop)
   }
 
   func startTicking() {
-    loop.execute { [self] in
+    machine.loop.execute { [self] in
+      guard !state.value.isClosed else { return }
       let link = state.value.reader.link
       let interval = TimeAmount.nanoseconds(link.timing.tick.inNanoseconds)
-      state.value.ticks = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
-        link.tick()
+      state.value.ticks = machine.loop.scheduleRepeatedTask(
+        initialDelay: interval, delay: interval
+      ) { [machine] _ in
+        if !machine.isFrozen { link.tick() }
       }
     }
   }
@@ -97,10 +167,12 @@ private final class LoopbackEnd: Sendable {
     guard !state.value.isClosed else { return }
     let bytes = state.value.reader.header(of: frame) + frame.payload
     state.value.reader.link.sent(byteCount: frame.byteCount)
-    loop.execute {
-      guard !other.state.value.isClosed else { return }
-      unsafe other.state.value.reader.read(bytes.span.bytes)
-    }
+    other.machine.run { other.read(bytes) }
+  }
+
+  private func read(_ bytes: [UInt8]) {
+    guard !state.value.isClosed else { return }
+    unsafe state.value.reader.read(bytes.span.bytes)
   }
 
   func close() {
@@ -116,13 +188,13 @@ private struct LoopbackWire: Wire {
   let to: LoopbackEnd
 
   func transmit(_ frame: Frame) {
-    from.loop.execute { from.send(frame, to: to) }
+    from.machine.run { from.send(frame, to: to) }
   }
 
   func disconnect() {
-    from.loop.execute {
+    from.machine.run {
       from.close()
-      to.loop.execute { to.close() }
+      to.machine.run { to.close() }
     }
   }
 }
