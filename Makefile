@@ -1,0 +1,86 @@
+# Every target is a few plain commands; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test check bench format lint fixtures clean coverage
+.SILENT:
+
+SWIFT ?= swift
+BIN := .build/release
+DEMO := .build/demo
+DEB := pkg-config libzstd-dev libssl-dev libopenmpi-dev openmpi-bin
+BREW := pkgconf zstd openssl@3 open-mpi
+COVERED := Checkpoints ShardPackaging ShardPlanning
+CODE := Package.swift Sources Tests
+
+help: ## list the targets
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install the libraries that are missing (apt; on macOS it prints the brew line)
+	set -eu; missing=; \
+	if [ "$$(uname)" = Darwin ]; then \
+	  for name in $(BREW); do brew list --versions $$name >/dev/null 2>&1 || missing="$$missing $$name"; done; \
+	  [ -z "$$missing" ] || { echo "run this first: brew install$$missing"; exit 1; }; \
+	elif command -v dpkg-query >/dev/null; then \
+	  for name in $(DEB); do \
+	    dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$name"; \
+	  done; \
+	  if [ -n "$$missing" ]; then \
+	    echo "installing$$missing"; \
+	    as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
+	    $$as_root apt-get update -qq; \
+	    $$as_root env DEBIAN_FRONTEND=noninteractive \
+	      apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  fi; \
+	elif ! pkg-config --exists libzstd libcrypto; then \
+	  echo "install pkg-config and the development files of zstd, OpenSSL 3 and Open MPI"; exit 1; \
+	fi
+
+build: deps ## build shardtool and shardrun into .build/release
+	$(SWIFT) build -c release
+
+demo: build ## take fixtures/tiny-fable the whole way and let three processes tell a fable
+	rm -rf $(DEMO) && mkdir -p $(DEMO)
+	set -eu; show() { printf '\n$$ %s\n' "$$*"; "$(BIN)/$$@"; }; \
+	cd "$(CURDIR)"; \
+	show shardtool quantize fixtures/tiny-fable --output $(DEMO)/quantized; \
+	show shardtool plan $(DEMO)/quantized --nodes 3 --ram 8G --output $(DEMO)/plan.json; \
+	show shardtool pack $(DEMO)/quantized --plan $(DEMO)/plan.json --output $(DEMO)/bundles; \
+	show shardtool inspect $(DEMO)/bundles; \
+	show shardrun generate $(DEMO)/bundles --local --max-tokens 120 \
+	  --prompt "Once upon a time there was a"
+
+test: deps ## build everything and run all tests
+	$(SWIFT) build -c release --build-tests
+	$(SWIFT) test -c release --skip-build
+
+check: lint test ## what a change has to pass
+
+bench: build ## measure prefill and decode of the demo's bundle on this machine
+	[ -d $(DEMO)/bundles ] || $(MAKE) demo
+	$(BIN)/shardrun bench $(DEMO)/bundles --local
+
+format: ## rewrite the sources in the house's layout
+	$(SWIFT) format format --in-place --recursive --parallel $(CODE)
+
+lint: ## check the layout without changing anything
+	$(SWIFT) format lint --strict --recursive --parallel $(CODE)
+
+fixtures: ## check the fixtures' digests
+	cd fixtures && if command -v sha256sum >/dev/null; \
+	  then sha256sum --check --quiet SHA256SUMS; else shasum -a 256 --check --quiet SHA256SUMS; fi
+
+coverage: deps ## line coverage of the modules that read what comes from outside: at least 90 %
+	$(SWIFT) test -c release --enable-code-coverage --scratch-path .build/coverage
+	profile=$$(find .build/coverage/ -name default.profdata | head -n 1); \
+	tests=$$(find .build/coverage/ -name '*PackageTests.xctest' -type f | head -n 1); \
+	llvm-cov export -format=lcov -instr-profile "$$profile" "$$tests" | awk -F '[:,]' \
+	  -v covered="$(COVERED)" ' \
+	  /^SF:/ { module = ""; if (match($$2, /\/Sources\/[^\/]+\//)) \
+	    module = substr($$2, RSTART + 9, RLENGTH - 10) } \
+	  /^DA:/ { lines[module]++; if ($$3 > 0) hit[module]++ } \
+	  END { n = split(covered, names, " "); low = 0; for (i = 1; i <= n; i++) { m = names[i]; \
+	    share = lines[m] ? 100 * hit[m] / lines[m] : 0; if (share < 90) low = 1; \
+	    printf "%-16s %5.1f %% of %d lines\n", m, share, lines[m] } exit low }'
+
+clean: ## remove everything that was built
+	$(SWIFT) package clean
+	rm -rf $(DEMO) .build/coverage
