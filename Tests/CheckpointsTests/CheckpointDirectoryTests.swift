@@ -49,7 +49,8 @@ import Testing
     let fault = try #require(throws: CheckpointFault.self, sourceLocation: sourceLocation) {
       try Checkpoint(directory: directory)
     }
-    #expect(fault.code == "checkpoint.\(reason)", "\(fault.message)", sourceLocation: sourceLocation)
+    #expect(
+      fault.code == "checkpoint.\(reason)", "\(fault.message)", sourceLocation: sourceLocation)
     #expect(fault.exitStatus == status, sourceLocation: sourceLocation)
     for word in words {
       #expect(fault.message.contains(word), "\(fault.message)", sourceLocation: sourceLocation)

@@ -6,13 +6,16 @@ import Testing
 /// Files that people find under a safetensors name: the sentence says what they are.
 @Suite struct ForeignContentTests {
   static let cases: [(String, [UInt8])] = [
-    ("Git LFS pointer", Array(
-      """
-      version https://git-lfs.github.com/spec/v1
-      oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
-      size 3219908024
+    (
+      "Git LFS pointer",
+      Array(
+        """
+        version https://git-lfs.github.com/spec/v1
+        oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
+        size 3219908024
 
-      """.utf8)),
+        """.utf8)
+    ),
     ("web page", Array("<!DOCTYPE html>\n<html><body>Access denied</body></html>".utf8)),
     ("web page", Array("\n  <html lang=\"en\"><head>".utf8)),
     ("web page", Array("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>".utf8)),

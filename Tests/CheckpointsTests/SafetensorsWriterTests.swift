@@ -11,7 +11,8 @@ import Testing
   init() throws { place = try TemporaryDirectory() }
 
   static let tensors: [(name: String, dataType: DataType, shape: [Int])] = [
-    ("z", .f16, [3, 5]), ("a \"quoted\" é", .u8, [7]), ("empty", .f32, [0, 3]), ("scalar", .f64, []),
+    ("z", .f16, [3, 5]), ("a \"quoted\" é", .u8, [7]), ("empty", .f32, [0, 3]),
+    ("scalar", .f64, []),
     ("four bits", .f4, [4]),
   ]
 

@@ -3,14 +3,15 @@ import TestSupport
 import Testing
 
 @Suite struct JSONParsingTests {
-  @Test(arguments: [
-    ("null", JSONValue.null), (" true\n", true), ("false", false), ("0", 0), ("-7", -7),
-    ("9223372036854775807", .integer(.max)), ("-9223372036854775808", .integer(.min)),
-    ("9223372036854775808", .double(9_223_372_036_854_775_808)), ("-0", .double(-0.0)),
-    ("1.0", 1.0), ("1e3", 1000.0), ("2.5E-1", 0.25), ("1e+2", 100.0), ("\"\"", ""),
-    ("\"a b\"", "a b"), ("[]", []), ("[1, 2,3]", [1, 2, 3]), ("{}", [:]),
-    ("{\"a\":{\"b\":[null]}}", ["a": ["b": [nil]]]), ("\t\r\n [ ] ", []),
-  ] as [(String, JSONValue)])
+  @Test(
+    arguments: [
+      ("null", JSONValue.null), (" true\n", true), ("false", false), ("0", 0), ("-7", -7),
+      ("9223372036854775807", .integer(.max)), ("-9223372036854775808", .integer(.min)),
+      ("9223372036854775808", .double(9_223_372_036_854_775_808)), ("-0", .double(-0.0)),
+      ("1.0", 1.0), ("1e3", 1000.0), ("2.5E-1", 0.25), ("1e+2", 100.0), ("\"\"", ""),
+      ("\"a b\"", "a b"), ("[]", []), ("[1, 2,3]", [1, 2, 3]), ("{}", [:]),
+      ("{\"a\":{\"b\":[null]}}", ["a": ["b": [nil]]]), ("\t\r\n [ ] ", []),
+    ] as [(String, JSONValue)])
   func acceptsWhatTheStandardAllows(text: String, expected: JSONValue) throws {
     #expect(try JSONParsing().parse(text) == expected)
   }
@@ -36,11 +37,12 @@ import Testing
     #expect(throws: JSONError.self) { try JSONParsing().parse(text) }
   }
 
-  @Test(arguments: [
-    [0xEF, 0xBB, 0xBF, 0x31], [0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22],
-    [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xF4, 0x90, 0x80, 0x80, 0x22], [0x22, 0xC3, 0x22],
-    [0x22, 0x5C, 0x6E, 0xFF, 0x22], [0x31, 0xA0],
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0xEF, 0xBB, 0xBF, 0x31], [0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22],
+      [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xF4, 0x90, 0x80, 0x80, 0x22], [0x22, 0xC3, 0x22],
+      [0x22, 0x5C, 0x6E, 0xFF, 0x22], [0x31, 0xA0],
+    ] as [[UInt8]])
   func refusesBytesThatAreNoText(bytes: [UInt8]) {
     #expect(throws: JSONError.self) { try JSONParsing().parse(bytes) }
   }
@@ -88,7 +90,8 @@ import Testing
     let seed: UInt64 = 20_261
     var random = SeededGenerator(seed: seed)
     let sound = Array(
-      "{\"name\":\"caf\\u00e9 \\ud83d\\ude00\",\"list\":[1,-2.5e3,true,null,{\"x\":[]}],\"n\":12}".utf8)
+      "{\"name\":\"caf\\u00e9 \\ud83d\\ude00\",\"list\":[1,-2.5e3,true,null,{\"x\":[]}],\"n\":12}"
+        .utf8)
     let spice = Array("\"\\{}[],:0-eE.+u \n\u{0}tfn".utf8) + [0x80, 0xC3, 0xFF]
     var accepted = 0
     for _ in 0..<20_000 {

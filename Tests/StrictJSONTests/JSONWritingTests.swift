@@ -13,7 +13,8 @@ import Testing
         == #"{"a":{"empty":[],"nested":[{"deep":null}],"none":{}},"b":[1,2.5,"x"],"é":true}"#)
     let capitals: JSONValue = ["a": 1, "B": 2, "aa": 3, "\u{10000}": 4, "\u{FFFF}": 5]
     #expect(
-      capitals.serialized(.canonical) == "{\"B\":2,\"a\":1,\"aa\":3,\"\u{FFFF}\":5,\"\u{10000}\":4}")
+      capitals.serialized(.canonical) == "{\"B\":2,\"a\":1,\"aa\":3,\"\u{FFFF}\":5,\"\u{10000}\":4}"
+    )
   }
 
   @Test func prettyIndentsByTwoAndEndsTheLine() {
@@ -48,7 +49,8 @@ import Testing
   }
 
   @Test(arguments: [
-    0.1, -0.0, 1e16, 1e-300, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 123_456_789.25, 1 / 3,
+    0.1, -0.0, 1e16, 1e-300, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 123_456_789.25,
+    1 / 3,
   ])
   func doublesReadBackTheSame(number: Double) throws {
     let read = try JSONParsing().parse(JSONValue.double(number).serialized(.compact))
@@ -57,7 +59,8 @@ import Testing
   }
 
   @Test func whatJSONLacksBecomesNull() {
-    #expect(JSONValue.array([.double(.nan), .double(.infinity)]).serialized(.compact) == "[null,null]")
+    #expect(
+      JSONValue.array([.double(.nan), .double(.infinity)]).serialized(.compact) == "[null,null]")
   }
 
   @Test func randomValuesReadBackTheSame() throws {

@@ -65,7 +65,8 @@ import Testing
       guard let first = line.first, first.isLowercase, let colon = line.firstIndex(of: ":") else {
         return false
       }
-      return !line[colon...].hasPrefix(":=") && line[..<colon].allSatisfy { $0.isLetter || $0 == "-" }
+      return !line[colon...].hasPrefix(":=")
+        && line[..<colon].allSatisfy { $0.isLetter || $0 == "-" }
     }
     #expect(targets.count >= 11)
     for target in targets { #expect(target.contains(" ## "), "no help: \(target)") }
@@ -79,7 +80,8 @@ import Testing
         for root in roots {
           guard let range = line.range(of: root) else { continue }
           let before = line[..<range.lowerBound].last
-          let isPath = before.map { !($0.isLetter || $0.isNumber || "._-~*)}".contains($0)) } ?? true
+          let isPath =
+            before.map { !($0.isLetter || $0.isNumber || "._-~*)}".contains($0)) } ?? true
           if isPath { Issue.record("\(file.path):\(number + 1) names \(root)") }
         }
       }

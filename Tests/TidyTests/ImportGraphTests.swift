@@ -5,12 +5,14 @@ import Testing
 /// The target graph of Package.swift: rows in path order, and each source importing only what
 /// its target declares.
 @Suite struct ImportGraphTests {
-  struct Target: Sendable {
+  struct Target: Sendable, CustomTestStringConvertible {
     let name: String
     let row: String
     let dependencies: [String]
     /// The folder of its sources.
     let folder: String
+
+    var testDescription: String { name }
   }
 
   static let rows = ["C", "ground", "nouns", "arrows", "programs", "tests"]
@@ -73,42 +75,49 @@ import Testing
   private static let importModifiers: Set<Substring> = ["public", "package", "internal", "private"]
   private static let importKinds: Set<Substring> = ["struct", "class", "enum", "func", "protocol"]
 
+  private static let makers = [
+    "library(\"", "program(\"", "tests(\"", ".target(name:\"", ".systemLibrary(name:\"",
+  ]
+  /// Variables of Package.swift that stand for products of other packages.
+  private static let products = [
+    "nio": ["NIOCore", "NIOPosix"], "logging": ["Logging"], "argumentParser": ["ArgumentParser"],
+  ]
+  /// What the functions of Package.swift add to every target of their kind.
+  private static let implied = [
+    "program(\"": ["ArgumentParser"], "tests(\"": ["TestSupport"],
+  ]
+
   /// Reads the calls that make targets, with every quoted name in them.
   private static func parse(_ lines: [Substring]) -> [Target] {
-    let makers = ["library(\"", "program(\"", "tests(\"", ".target(name: \"", ".systemLibrary(name: \""]
-    let products = ["nio": ["NIOCore", "NIOPosix"], "logging": ["Logging"], "argumentParser": ["ArgumentParser"]]
     guard let first = lines.firstIndex(of: "  targets: [") else { return [] }
-    let text = lines[first...].joined(separator: "\n")
+    var rest = lines[first...].joined(separator: "\n")[...]
     var targets: [Target] = []
     var row = ""
-    var rest = text[...]
-    while let character = rest.first {
+    while !rest.isEmpty {
       if rest.hasPrefix("    // "), let end = rest.firstIndex(of: "\n") {
         row = String(rest[..<end].dropFirst(7))
         rest = rest[end...]
         continue
       }
-      let compact = rest.prefix(80).filter { $0 != "\n" && $0 != " " }
-      guard makers.contains(where: { compact.hasPrefix($0.filter { $0 != " " }) }) else {
+      let compact = rest.prefix(80).filter { !$0.isWhitespace }
+      guard rest.first?.isWhitespace == false,
+        let maker = makers.first(where: { compact.hasPrefix($0) })
+      else {
         rest.removeFirst()
         continue
       }
-      _ = character
       let call = balanced(&rest)
       let names = quoted(call)
       guard let name = names.first else { continue }
-      var dependencies = Array(names.dropFirst())
+      var dependencies = maker.hasPrefix(".system") ? [] : Array(names.dropFirst())
+      dependencies += implied[maker] ?? []
       for (variable, modules) in products where call.contains(variable) {
         dependencies += modules
       }
-      let isTest = row == "tests"
-      if call.hasPrefix("program") { dependencies.append("ArgumentParser") }
-      if call.hasPrefix("tests") { dependencies.append("TestSupport") }
-      if call.hasPrefix(".systemLibrary") { dependencies = [] }
       targets.append(
         Target(
           name: name, row: row, dependencies: dependencies,
-          folder: (isTest ? "Tests/" : "Sources/") + name))
+          folder: (row == "tests" ? "Tests/" : "Sources/") + name))
     }
     return targets
   }

@@ -53,7 +53,8 @@ enum Repository {
       {
         let text = String(decoding: bytes, as: UTF8.self)
         files.append(
-          TextFile(path: path, lines: text.split(separator: "\n", omittingEmptySubsequences: false)))
+          TextFile(path: path, lines: text.split(separator: "\n", omittingEmptySubsequences: false))
+        )
       }
     }
   }

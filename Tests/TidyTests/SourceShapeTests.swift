@@ -15,7 +15,7 @@ import Testing
   @Test func filesAreShort() {
     let long = Repository.code.filter { $0.lines.count > Self.maximumFileLength + 1 }
       .map { "\($0.path): \($0.lines.count) lines" }
-    #expect(long.isEmpty, "over \(Self.maximumFileLength) lines: \(list(long))")
+    if !long.isEmpty { Issue.record("over \(Self.maximumFileLength) lines: \(list(long))") }
   }
 
   @Test func linesAreShort() {
@@ -23,7 +23,7 @@ import Testing
       file.lines.enumerated().filter { $1.count > Self.maximumLineLength }
         .map { "\(file.path):\($0.offset + 1) has \($0.element.count) columns" }
     }
-    #expect(long.isEmpty, "over \(Self.maximumLineLength) columns: \(list(long))")
+    if !long.isEmpty { Issue.record("over \(Self.maximumLineLength) columns: \(list(long))") }
   }
 
   @Test func linesEndCleanly() {
@@ -32,12 +32,14 @@ import Testing
         .filter { $1.last == " " || $1.last == "\r" || $1.contains("\t") }
         .map { "\(file.path):\($0.offset + 1)" }
     }
-    #expect(untidy.isEmpty, "a tab or white space at the end: \(list(untidy))")
+    if !untidy.isEmpty { Issue.record("a tab or white space at the end: \(list(untidy))") }
   }
 
   @Test func functionsAreShort() {
     let long = Repository.sources.filter { $0.path.hasSuffix(".swift") }.flatMap(longFunctions)
-    #expect(long.isEmpty, "functions over \(Self.maximumFunctionLength) lines: \(list(long))")
+    if !long.isEmpty {
+      Issue.record("functions over \(Self.maximumFunctionLength) lines: \(list(long))")
+    }
   }
 
   private func longFunctions(_ file: Repository.TextFile) -> [String] {
@@ -70,7 +72,7 @@ import Testing
       file.lines.enumerated().filter { $1.contains(word) }
         .map { "\(file.path):\($0.offset + 1)" }
     }
-    #expect(places.isEmpty, "\(word) stands in \(list(places))")
+    if !places.isEmpty { Issue.record("\(word) stands in \(list(places))") }
   }
 
   @Test func folderNamesSayWhatIsInThem() {
@@ -79,7 +81,7 @@ import Testing
       file.path.lowercased().split(whereSeparator: { "/.".contains($0) })
         .contains { vague.contains(String($0)) }
     }
-    #expect(offenders.isEmpty, "\(list(offenders.map(\.path)))")
+    if !offenders.isEmpty { Issue.record("\(list(offenders.map(\.path)))") }
   }
 }
 

@@ -26,7 +26,8 @@ struct HeaderParser {
 
   private var filePosition: Int { 8 + reader.nameOffset }
 
-  private func fault(_ reason: String, _ message: String, tensor: String? = nil) -> CheckpointFault {
+  private func fault(_ reason: String, _ message: String, tensor: String? = nil) -> CheckpointFault
+  {
     CheckpointFault(
       reason, "in the header of \(path) \(message)", file: path, tensor: tensor)
   }
@@ -68,7 +69,8 @@ struct HeaderParser {
       }
     if let problem {
       throw fault(
-        "badName", "the tensor name \(Excerpt.quoted(name)) at byte \(position) \(problem); "
+        "badName",
+        "the tensor name \(Excerpt.quoted(name)) at byte \(position) \(problem); "
           + "give the tensor a plain name", tensor: name)
     }
     guard tensors.count < SafetensorsHeader.maximumTensorCount else {
@@ -88,7 +90,8 @@ struct HeaderParser {
     while let name = try reader.nextName() {
       guard names.insert(name).inserted else {
         throw fault(
-          "duplicateName", "the metadata name \(Excerpt.quoted(name)) stands twice; "
+          "duplicateName",
+          "the metadata name \(Excerpt.quoted(name)) stands twice; "
             + "write the file again with a sound tool")
       }
       guard try reader.nextKind() == .string else {
@@ -132,7 +135,8 @@ struct HeaderParser {
     guard let dataType, let shape, let offsets else {
       let missing = dataType == nil ? "dtype" : shape == nil ? "shape" : "data_offsets"
       throw fault(
-        "missingField", "tensor \(Excerpt.quoted(name)) has no \(missing); "
+        "missingField",
+        "tensor \(Excerpt.quoted(name)) has no \(missing); "
           + "write the file again with a sound tool", tensor: name)
     }
     return try checked(name, dataType, shape, offsets)

@@ -32,7 +32,8 @@ public final class SafetensorsFile: Sendable {
   public func entry(_ name: String) throws(CheckpointFault) -> TensorEntry {
     guard let entry = self[name] else {
       throw CheckpointFault(
-        "missingTensor", "\(path) holds no tensor \(Excerpt.quoted(name)); it has "
+        "missingTensor",
+        "\(path) holds no tensor \(Excerpt.quoted(name)); it has "
           + Self.list(entries.map(\.name)), file: path, tensor: name)
     }
     return entry

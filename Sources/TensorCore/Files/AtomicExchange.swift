@@ -8,9 +8,10 @@
 public enum AtomicExchange {
   #if os(Linux)
     /// `renameat2`, which the C library has but its Swift module does not show.
-    private typealias Rename2 = @convention(c) (
-      Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32
-    ) -> Int32
+    private typealias Rename2 =
+      @convention(c) (
+        Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32
+      ) -> Int32
     private static let exchangeFlag: UInt32 = 2
 
     /// 0, or `errno`; ENOSYS where the system has no such call.

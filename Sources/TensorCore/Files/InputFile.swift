@@ -49,7 +49,8 @@ public final class InputFile: Sendable {
       var done = 0
       while done < count {
         let got = unsafe pread(
-          descriptor, buffer.baseAddress.unsafelyUnwrapped + done, count - done, off_t(offset + done))
+          descriptor, buffer.baseAddress.unsafelyUnwrapped + done, count - done,
+          off_t(offset + done))
         if got < 0, errno == EINTR { continue }
         if got < 0 { return errno }
         if got == 0 { return -1 }

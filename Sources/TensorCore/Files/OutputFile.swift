@@ -27,7 +27,8 @@ public final class OutputFile: Sendable {
       var done = 0
       while done < count {
         let put = unsafe pwrite(
-          descriptor, buffer.baseAddress.unsafelyUnwrapped + done, count - done, off_t(offset + done))
+          descriptor, buffer.baseAddress.unsafelyUnwrapped + done, count - done,
+          off_t(offset + done))
         if put < 0, errno == EINTR { continue }
         if put < 0 { return errno }
         done += put

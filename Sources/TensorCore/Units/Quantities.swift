@@ -13,7 +13,8 @@ public enum Quantity {
 
   /// Seconds of a duration such as `300us`, `2ms`, `1.5s`.
   public static func seconds(_ text: String) -> Double? {
-    scaled(text, units: [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1)], bare: nil)
+    scaled(
+      text, units: [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1)], bare: nil)
   }
 
   /// Bytes per second of a rate such as `24GB/s` or `1Gbit/s`.
