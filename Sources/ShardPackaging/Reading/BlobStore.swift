@@ -49,40 +49,17 @@ final class BlobStore: Sendable {
   func read(
     _ places: [ChunkPlace], pool: WorkerPool?, _ body: (Int, RawSpan) throws -> Void
   ) throws {
-    let failure = FirstFailure()
-    func process(_ index: Int) {
-      guard failure.isWanted(index) else { return }
-      do {
-        let place = places[index]
-        let file = try file(place.blob, owner: place.owner)
-        try workspaces.with { workspace in
-          try workspace.read(place, from: file) { try body(index, $0) }
-        }
-      } catch {
-        failure.record(error, at: index)
+    func process(_ index: Int) throws {
+      let place = places[index]
+      let file = try file(place.blob, owner: place.owner)
+      try workspaces.with { workspace in
+        try workspace.read(place, from: file) { try body(index, $0) }
       }
     }
     if let pool, places.count > 1 {
-      pool.run(chunks: places.count, process)
+      try pool.runThrowing(chunks: places.count, process)
     } else {
-      for index in places.indices { process(index) }
+      for index in places.indices { try process(index) }
     }
-    try failure.rethrow()
-  }
-}
-
-/// The error of the lowest index among work that runs on several threads.
-final class FirstFailure: Sendable {
-  private let state = Mutex<(index: Int, error: (any Error)?)>((Int.max, nil))
-
-  /// Whether work at this index can still decide which failure is the first.
-  func isWanted(_ index: Int) -> Bool { state.withLock { index < $0.index } }
-
-  func record(_ error: any Error, at index: Int) {
-    state.withLock { if index < $0.index { $0 = (index, error) } }
-  }
-
-  func rethrow() throws {
-    if let error = state.withLock({ $0.error }) { throw error }
   }
 }

@@ -1,4 +1,5 @@
 import ModelArchitectures
+import StrictJSON
 import TensorCore
 import TensorKernels
 
@@ -10,6 +11,10 @@ import TensorKernels
 
 /// What a complete verification has looked at.
 public struct VerificationReport: Sendable, Equatable {
+  public let directory: String
+  public let bundleID: String
+  /// The nodes whose components were checked.
+  public let nodes: [String]
   public internal(set) var blobCount = 0
   public internal(set) var chunkCount = 0
   /// Bytes read from blobs.
@@ -18,6 +23,28 @@ public struct VerificationReport: Sendable, Equatable {
   public internal(set) var rawByteCount = 0
   /// Node directories checked beside the bundle's own blobs.
   public internal(set) var nodeDirectories: [String] = []
+
+  fileprivate init(_ package: VerifiedPackage) {
+    directory = package.directory
+    bundleID = package.bundleID
+    nodes = package.isWholeBundle ? package.nodeNames : [package.node]
+  }
+
+  public var json: JSONValue {
+    [
+      "schema": "shardtool.verify/1", "directory": .string(directory),
+      "bundle_id": .string(bundleID), "nodes": .array(nodes.map { .string($0) }),
+      "blobs": JSONValue(blobCount), "chunks": JSONValue(chunkCount),
+      "stored_bytes": JSONValue(storedByteCount), "raw_bytes": JSONValue(rawByteCount),
+    ]
+  }
+
+  /// One sentence.
+  public var text: String {
+    let whose = nodes.count == 1 ? "node \(nodes[0])" : "\(nodes.count) nodes"
+    return "\(directory) is sound: \(whose), \(blobCount) blobs, \(chunkCount) chunks, "
+      + "\(Quantity.describe(bytes: storedByteCount)), every digest matches"
+  }
 }
 
 extension VerifiedPackage {
@@ -30,7 +57,7 @@ extension VerifiedPackage {
   public func verifyAll(
     pool: WorkerPool? = nil, progress: ProgressHandler? = nil
   ) throws -> VerificationReport {
-    var report = VerificationReport()
+    var report = VerificationReport(self)
     var jobs = [(store: store, places: places(of: manifest.blobs(of: components)))]
     for (directory, components) in try nodeDirectories() {
       let nodeStore = BlobStore(directory: directory)

@@ -47,26 +47,18 @@ struct BlobPacking {
     while written < tasks.count {
       let waiting = tasks[written..<made]
       let next = tasks[made..<min(tasks.count, made + width)]
-      let failure = FirstFailure()
-      let sinkFailure = FirstFailure()
-      pool.run(chunks: next.count + 1) { index in
-        do {
-          if index == 0 {
-            for (offset, task) in waiting.enumerated() {
-              let slot = windows[(written / width) & 1][offset]
-              try sink.append(slot.chunk, slot.buffer, blob: task.blob, content: task.content)
-            }
-          } else {
-            let task = next[next.startIndex + index - 1]
-            let slot = windows[(made / width) & 1][index - 1]
-            try workspaces.with { try make(task, of: blobs, in: slot, $0) }
+      try pool.runThrowing(chunks: next.count + 1) { index in
+        if index == 0 {
+          for (offset, task) in waiting.enumerated() {
+            let slot = windows[(written / width) & 1][offset]
+            try sink.append(slot.chunk, slot.buffer, blob: task.blob, content: task.content)
           }
-        } catch {
-          (index == 0 ? sinkFailure : failure).record(error, at: index)
+        } else {
+          let task = next[next.startIndex + index - 1]
+          let slot = windows[(made / width) & 1][index - 1]
+          try workspaces.with { try make(task, of: blobs, in: slot, $0) }
         }
       }
-      try sinkFailure.rethrow()
-      try failure.rethrow()
       written = made
       made += next.count
     }

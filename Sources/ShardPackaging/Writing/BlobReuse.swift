@@ -53,24 +53,18 @@ struct BlobReuse {
       zip(places, wanted).allSatisfy({ $0.0.describes($0.1.content, $0.1.range) })
     else { return nil }
     let workspaces = WorkspacePool()
-    let failure = FirstFailure()
-    pool.run(chunks: places.count) { index in
-      guard failure.isWanted(index) else { return }
-      do {
-        let (place, source) = (places[index], wanted[index])
-        try workspaces.with { workspace in
-          let buffer = workspace.buffer(.raw, byteCount: source.range.count)
-          try quantized.read(source.range, of: source.content, into: buffer)
-          let digest = buffer.withPrefix(source.range.count) { workspace.digest(of: $0) }
-          guard digest == place.chunk.rawDigest else { throw place.fault("changed", "changed") }
-          try workspace.read(place, from: store.file(blob, owner: place.owner)) { _ in }
-        }
-      } catch {
-        failure.record(error, at: index)
+    let isSame: Void? = try? pool.runThrowing(chunks: places.count) { index in
+      let (place, source) = (places[index], wanted[index])
+      try workspaces.with { workspace in
+        let buffer = workspace.buffer(.raw, byteCount: source.range.count)
+        try quantized.read(source.range, of: source.content, into: buffer)
+        let digest = buffer.withPrefix(source.range.count) { workspace.digest(of: $0) }
+        guard digest == place.chunk.rawDigest else { throw place.fault("changed", "changed") }
+        try workspace.read(place, from: store.file(blob, owner: place.owner)) { _ in }
       }
     }
     store.close(blob)
-    guard (try? failure.rethrow()) != nil else { return nil }
+    guard isSame != nil else { return nil }
     meter.add(contents.byteCount)
     var chunks: [[Chunk]] = []
     var rest = places[...]
