@@ -70,7 +70,7 @@ struct Description {
     object["tokenizer_files"] = .array(checkpoint.tokenizerFiles.map { .string($0) })
     object["warnings"] = .array(inspection.warnings.map { .string($0) })
     object["weights_checked"] = .bool(weightsChecked)
-    let stored = inspection.byteCounts.map { "\($0) \(Quantity.describe(bytes: $1))" }
+    let stored = inspection.byteCounts.map { "\($0.rawValue) \(Quantity.describe(bytes: $1))" }
     return Description(
       json: .object(object),
       text: Self.lines(

@@ -10,6 +10,9 @@ struct Shardtool: ParsableCommand {
     subcommands: [
       QuantizeCommand.self,
       PlanCommand.self,
+      PackCommand.self,
+      VerifyCommand.self,
+      InspectCommand.self,
     ]
   )
 
