@@ -72,7 +72,9 @@ coverage: deps ## line coverage of the modules that read what comes from outside
 	$(SWIFT) test -c release --enable-code-coverage --scratch-path .build/coverage
 	profile=$$(find .build/coverage/ -name default.profdata | head -n 1); \
 	tests=$$(find .build/coverage/ -name '*PackageTests.xctest' -type f | head -n 1); \
-	llvm-cov export -format=lcov -instr-profile "$$profile" "$$tests" | awk -F '[:,]' \
+	llvm_cov=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/llvm-cov; \
+	[ -x "$$llvm_cov" ] || llvm_cov=llvm-cov; \
+	"$$llvm_cov" export -format=lcov -instr-profile "$$profile" "$$tests" | awk -F '[:,]' \
 	  -v covered="$(COVERED)" ' \
 	  /^SF:/ { module = ""; if (match($$2, /\/Sources\/[^\/]+\//)) \
 	    module = substr($$2, RSTART + 9, RLENGTH - 10) } \

@@ -138,6 +138,8 @@ import Testing
 
   @Test func refusesNoWeights() throws {
     try expectFault("noWeights", .noInput, naming: directory)
+    try "pickle".write(to: path("pytorch_model.bin"))
+    try expectFault("noWeights", .noInput, naming: "only \"pytorch_model.bin\"")
   }
 
   @Test func refusesSeveralFilesWithoutIndex() throws {

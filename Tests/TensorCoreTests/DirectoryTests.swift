@@ -107,6 +107,19 @@ import Testing
     }
   }
 
+  @Test func exchangesTwoNames() throws {
+    try Directory.create(place.appending("a"))
+    try write([1], "a/old")
+    try Directory.create(place.appending("b"))
+    try write([2], "b/new")
+    let number = AtomicExchange.exchange(place.appending("a"), place.appending("b"))
+    // Some file systems cannot; they have to say so and leave everything as it was.
+    let names = try Directory.names(in: place.appending("a"))
+    #expect(names == (number == 0 ? ["new"] : ["old"]))
+    #expect(AtomicExchange.exchange(place.appending("a"), place.appending("absent")) != 0)
+    #expect(try Directory.names(in: place.path) == ["a", "b"])
+  }
+
   @Test func faultsNameThePathAndTheWay() throws {
     let absent = place.appending("absent")
     let missing = try #require(throws: FileFault.self) { try Directory.names(in: absent) }

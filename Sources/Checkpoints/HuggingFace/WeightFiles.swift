@@ -4,6 +4,8 @@ import TensorCore
 /// Finds and opens the weight files of a checkpoint directory.
 struct WeightFiles {
   static let singleFileName = "model.safetensors"
+  /// Weights that are not read, named where there are no others.
+  private static let otherEndings = [".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack"]
 
   let files: [SafetensorsFile]
   let places: [String: (file: Int, entry: TensorEntry)]
@@ -112,13 +114,16 @@ struct WeightFiles {
   }
 
   private static func onlyFile(in directory: String) throws -> String {
-    let names = try Directory.names(in: directory).filter { $0.hasSuffix(".safetensors") }
+    let all = try Directory.names(in: directory)
+    let names = all.filter { $0.hasSuffix(".safetensors") }
     switch names.count {
     case 1: return directory + "/" + names[0]
     case 0:
+      let others = all.filter { name in otherEndings.contains { name.hasSuffix($0) } }
+      let found = others.isEmpty ? "" : ", only \(SafetensorsFile.list(others))"
       throw CheckpointFault(
         "noWeights",
-        "\(directory) holds neither \(singleFileName) nor \(ShardIndex.fileName); "
+        "\(directory) holds neither \(singleFileName) nor \(ShardIndex.fileName)\(found); "
           + "download the model's safetensors files", file: directory, exitStatus: .noInput)
     default:
       throw CheckpointFault(
