@@ -108,6 +108,21 @@ import Testing
     #expect(machine.receive(control, at: .zero) == .deliver(control))
   }
 
+  @Test func floodsOfControlFramesAreCut() {
+    var machine = established()
+    let frame = Frame(kind: 16, payload: [1])
+    for _ in 0..<256 { #expect(machine.receive(frame, at: .seconds(1)) == .deliver(frame)) }
+    #expect(code(machine.receive(frame, at: .seconds(1))) == "transport.flood")
+    // Two a second, for an hour, is a heartbeat.
+    machine = established()
+    for second in 0..<3600 {
+      for half in [0, 500] {
+        let now = Duration.seconds(second) + .milliseconds(half)
+        #expect(machine.receive(Frame(kind: 0), at: now) == .none)
+      }
+    }
+  }
+
   @Test func farewellOfAStrangerIsCleaned() {
     var machine = LinkMachine(now: .zero)
     let text = #"{"code":"x","message":"a\u001b[31mb\n","exit":999,"context":{"node":"n\u0007"}}"#

@@ -25,7 +25,8 @@ public struct FrameEncoder: Sendable {
 
 /// Reads the frames of one direction of a connection, whatever pieces the bytes come in.
 ///
-/// Memory grows with the bytes that have come, never with a length that was only announced.
+/// A frame's memory is taken after its length was compared with the limit, which is small for
+/// strangers.
 public struct FrameDecoder: Sendable {
   /// Most payload bytes of a frame; a longer one is refused by its header.
   public var frameLimit: Int
@@ -117,13 +118,10 @@ public struct FrameDecoder: Sendable {
     sequence &+= 1
     checksum = number(at: 12)
     expected = FrameHeader(kind: header[3], length: length, sequence: number(at: 8))
-    payload.reserveCapacity(min(Int(length), Self.firstReservation))
+    payload.reserveCapacity(Int(length))
   }
 
   private func number(at offset: Int) -> UInt32 {
     (0..<4).reduce(0) { $0 | UInt32(header[offset + $1]) << UInt32(8 * $1) }
   }
-
-  /// Bytes reserved on a header's word alone.
-  private static let firstReservation = 64 << 10
 }

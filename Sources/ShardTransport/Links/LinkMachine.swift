@@ -65,10 +65,17 @@ public struct LinkMachine: Sendable {
   private var received = 0
   /// Those of them that are worked off.
   private var consumed = 0
+  /// Control frames that may still come, refilled with time.
+  private var controlBudget = LinkMachine.controlBurst
+  private var budgetAt: Duration
+
+  /// Control frames that may come at once, and a second: a run needs a few dozen in all.
+  static let controlBurst = 256.0
+  static let controlRate = 64.0
 
   public init(timing: LinkTiming = LinkTiming(), now: Duration) {
     self.timing = timing
-    (openedAt, lastHeard, lastSent, lastTick) = (now, now, now, now)
+    (openedAt, lastHeard, lastSent, lastTick, budgetAt) = (now, now, now, now, now)
   }
 
   /// Takes the limits that both sides have agreed on; only then may data frames flow.
@@ -83,6 +90,9 @@ public struct LinkMachine: Sendable {
   /// Judges a frame that came.
   public mutating func receive(_ frame: Frame, at now: Duration) -> Action {
     lastHeard = now
+    guard frame.isData || frame.kind == Frame.credit || takeFromBudget(at: now) else {
+      return violation("flood", "too many control messages came")
+    }
     switch frame.kind {
     case Frame.heartbeat:
       return frame.payload.isEmpty ? .none : violation("heartbeat", "a heartbeat carries bytes")
@@ -108,6 +118,13 @@ public struct LinkMachine: Sendable {
       }
       return .deliver(frame)
     }
+  }
+
+  private mutating func takeFromBudget(at now: Duration) -> Bool {
+    let refill = (now - budgetAt).inSeconds * Self.controlRate
+    controlBudget = min(Self.controlBurst, controlBudget + refill) - 1
+    budgetAt = now
+    return controlBudget >= 0
   }
 
   private mutating func receiveCredit(_ payload: [UInt8]) -> Action {

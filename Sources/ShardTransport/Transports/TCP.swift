@@ -71,9 +71,9 @@ public final class TCPTransport: Transport {
     try? group.syncShutdownGracefully()
   }
 
-  /// Reads follow the size of what comes, within 1 MiB.
+  /// Reads follow the size of what comes, within 256 KiB, so that no link keeps the others waiting.
   private static var receiveBuffers: AdaptiveRecvByteBufferAllocator {
-    AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 16 << 10, maximum: 1 << 20)
+    AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 16 << 10, maximum: 256 << 10)
   }
 }
 
