@@ -120,7 +120,9 @@ import Testing
     let listener = try transport.listen(at: HostPort("127.0.0.1:0")) { _ in nil }
     let address = listener.address
     listener.close()
-    #expect { try transport.connect(to: address, timeout: .seconds(1), handler: Recorder()) } throws: {
+    #expect {
+      try transport.connect(to: address, timeout: .seconds(1), handler: Recorder())
+    } throws: {
       ($0 as? TransportFault)?.message == "cannot connect to \(address): Connection refused"
     }
   }

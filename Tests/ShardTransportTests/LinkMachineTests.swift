@@ -81,7 +81,8 @@ import Testing
       }
       #expect(!onTheirWay.isEmpty)
       delivered += 1
-      if case .transmit(let credit) = receiver.consume(byteCount: onTheirWay.removeFirst().byteCount)
+      if case .transmit(let credit) = receiver.consume(
+        byteCount: onTheirWay.removeFirst().byteCount)
       {
         #expect(sender.receive(credit, at: .zero) == .none)
       }

@@ -43,7 +43,8 @@ private final class Echo: LinkHandler {
     let micro = times.map { Quantity.fixed($0.inSeconds * 1e6, digits: 1) }
     print(
       "round trip of \(Quantity.describe(bytes: size)) over TCP on this machine: median "
-        + "\(micro[repetitions / 2]) µs, best \(micro[0]) µs, p90 \(micro[repetitions * 9 / 10]) µs")
+        + "\(micro[repetitions / 2]) µs, best \(micro[0]) µs, p90 \(micro[repetitions * 9 / 10]) µs"
+    )
     link.close()
   }
 }

@@ -90,7 +90,8 @@ public struct CheckpointFootprint: FootprintSource {
   /// What a process takes beside the model: program and libraries, stacks of its threads, the
   /// chunks of blobs in flight while it loads, frames of hidden states.
   static func runtimeBytes(_ settings: PlanSettings, hiddenSize: Int) -> Int {
-    let frames = 4 * settings.prefillChunk * hiddenSize * 4
+    // At most three come in, one is being made and two go out.
+    let frames = 6 * settings.prefillChunk * hiddenSize * 4
     return 48 << 20 + frames
   }
 

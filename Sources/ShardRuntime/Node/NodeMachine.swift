@@ -199,7 +199,8 @@ struct NodeMachine {
     return [
       .begin(run: run.number, coordinator: run.coordinator, downstream: run.downstream),
       .send(.joined, to: run.coordinator),
-      .log("serving layers \(description.layers.lowerBound) to \(description.layers.upperBound - 1)"),
+      .log(
+        "serving layers \(description.layers.lowerBound) to \(description.layers.upperBound - 1)"),
     ]
   }
 

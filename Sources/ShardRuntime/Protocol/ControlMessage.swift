@@ -62,8 +62,10 @@ enum ControlMessage: Sendable, Equatable {
     case .welcome(let description): return (.welcome, description.object)
     case .join(let join):
       let next = join.next.map { peer -> JSONValue in
-        ["node": .string(peer.name), "host": .string(peer.address.host),
-          "port": .integer(Int64(peer.address.port))]
+        [
+          "node": .string(peer.name), "host": .string(peer.address.host),
+          "port": .integer(Int64(peer.address.port)),
+        ]
       }
       return (.join, ["previous": .string(join.previous), "next": next ?? .null])
     case .joined: return (.joined, [:])
@@ -99,7 +101,8 @@ enum ControlMessage: Sendable, Equatable {
           from: try fields.string("from"), to: try fields.string("to")))
     case .welcome: self = .welcome(try StageDescription(fields))
     case .join:
-      self = .join(Join(previous: try fields.string("previous"), next: try Self.peer(object["next"])))
+      self = .join(
+        Join(previous: try fields.string("previous"), next: try Self.peer(object["next"])))
     case .joined: self = .joined
     case .statisticsRequest: self = .statisticsRequest(restart: try fields.bool("restart"))
     case .statistics: self = .statistics(try NodeStatistics(fields))

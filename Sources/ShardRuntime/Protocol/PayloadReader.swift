@@ -11,7 +11,9 @@ struct PayloadReader {
 
   var remaining: Int { bytes.count - offset }
 
-  mutating func integer<Number: FixedWidthInteger>(_ type: Number.Type) throws(RuntimeFault) -> Number {
+  mutating func integer<Number: FixedWidthInteger>(_ type: Number.Type) throws(RuntimeFault)
+    -> Number
+  {
     let size = MemoryLayout<Number>.size
     guard remaining >= size else { throw Self.tooShort }
     var value: Number = 0

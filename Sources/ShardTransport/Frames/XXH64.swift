@@ -1,6 +1,6 @@
 /// A fast checksum against accidents; it protects against no attacker.
 ///
-/// Source: the xxHash specification, XXH64, https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
+/// Source: XXH64 of the xxHash specification, github.com/Cyan4973/xxHash, doc/xxhash_spec.md.
 package enum XXH64 {
   package static func hash(_ bytes: RawSpan, seed: UInt64) -> UInt64 {
     var offset = 0

@@ -8,7 +8,9 @@ public protocol Wire: Sendable {
   /// Sends a frame after those before it.
   func transmit(_ frame: Frame)
   /// Sends what is on its way, then closes; `Link.disconnected` follows in any case.
-  func disconnect()
+  ///
+  /// - Parameter lingering: whether to give the other side a moment to read the last words.
+  func disconnect(lingering: Bool)
 }
 
 /// Hears what happens on a link, one call at a time.
@@ -104,7 +106,7 @@ public final class Link: Sendable {
     state.withLock { state in
       state.wire = wire
       state.handler = handler
-      if state.closure != nil { wire.disconnect() }
+      if state.closure != nil { wire.disconnect(lingering: true) }
     }
   }
 
@@ -206,6 +208,10 @@ extension Link.State {
     guard self.closure == nil else { return }
     if let farewell { wire?.transmit(Frame(kind: Frame.farewell, payload: farewell.payload)) }
     self.closure = closure
-    wire?.disconnect()
+    if case .silent = closure {
+      wire?.disconnect(lingering: false)
+    } else {
+      wire?.disconnect(lingering: true)
+    }
   }
 }

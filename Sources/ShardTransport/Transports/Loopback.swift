@@ -191,7 +191,7 @@ private struct LoopbackWire: Wire {
     from.machine.run { from.send(frame, to: to) }
   }
 
-  func disconnect() {
+  func disconnect(lingering: Bool) {
     from.machine.run {
       from.close()
       to.machine.run { to.close() }

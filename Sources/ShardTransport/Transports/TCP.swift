@@ -132,8 +132,8 @@ private struct TCPWire: Wire {
     handler.eventLoop.execute { handler.value.write(frame) }
   }
 
-  func disconnect() {
-    handler.eventLoop.execute { handler.value.finish() }
+  func disconnect(lingering: Bool) {
+    handler.eventLoop.execute { handler.value.finish(lingering: lingering) }
   }
 }
 
@@ -184,9 +184,10 @@ private final class LinkChannelHandler: ChannelInboundHandler {
 
   /// Sends what is on its way, then reads to the end of what the other side sends, for a moment:
   /// closing with unread bytes would destroy the last words on their way.
-  func finish() {
+  func finish(lingering: Bool) {
     guard !isFinishing else { return }
     isFinishing = true
+    guard lingering else { return channel.close(promise: nil) }
     let channel = channel
     channel.close(mode: .output).whenFailure { _ in channel.close(promise: nil) }
     channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }

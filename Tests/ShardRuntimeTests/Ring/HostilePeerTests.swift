@@ -62,8 +62,9 @@ import Testing
     options.connectPatience = .seconds(4)
     let pipeline = try InferencePipeline(
       stage: plan.stage(0), peers: cluster.peers, options: options)
-    guard case .token = try pipeline.run(
-      [1, 2, 3], firstPosition: 0, output: .sample(.greedy, step: 0))
+    guard
+      case .token = try pipeline.run(
+        [1, 2, 3], firstPosition: 0, output: .sample(.greedy, step: 0))
     else {
       Issue.record("no token")
       return
@@ -91,7 +92,8 @@ import Testing
     #expect(code(frame(16, "{")) == "runtime.malformedMessage")
     #expect(code(frame(16, #"{"protocol":2}"#)) == "runtime.protocolVersion")
     #expect(code(frame(33, "{}")) == "runtime.malformedMessage")
-    #expect(code(hello, frame(18, #"{"previous":"node-0","next":7}"#)) == "runtime.malformedMessage")
+    #expect(
+      code(hello, frame(18, #"{"previous":"node-0","next":7}"#)) == "runtime.malformedMessage")
     #expect(
       code(hello, frame(18, #"{"previous":"node-0","next":{"node":"n","host":"h","port":1}}"#))
         == "runtime.unexpectedMessage")
@@ -103,9 +105,11 @@ import Testing
     #expect(code(hello, join, step(width: 23)) == "runtime.malformedMessage")
     #expect(code(hello, join, step(output: 9)) == "runtime.malformedMessage")
     #expect(code(hello, join, step(output: 3)) == "runtime.malformedMessage")
-    #expect(code(hello, join, Frame(kind: 65, payload: [0, 0, 0, 0, 9, 0])) == "runtime.unknownSequence")
+    #expect(
+      code(hello, join, Frame(kind: 65, payload: [0, 0, 0, 0, 9, 0])) == "runtime.unknownSequence")
     #expect(code(hello, join, Frame(kind: 99)) == "runtime.malformedMessage")
-    let tooMuch = [Frame](repeating: Frame(kind: 64, payload: [0]), count: 1)
+    let tooMuch =
+      [Frame](repeating: Frame(kind: 64, payload: [0]), count: 1)
       + [Frame](repeating: step(rows: 8), count: 40)
     #expect(answer(address, encoded([hello, join] + tooMuch)) == "runtime.malformedMessage")
     try expectServing(cluster)

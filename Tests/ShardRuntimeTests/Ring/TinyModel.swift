@@ -34,7 +34,8 @@ final class TinyModel: StageExecutor {
     for (row, id) in ids.enumerated() {
       hidden.withMutableRow(row) { values in
         for column in values.indices {
-          values[column] = Float((Int(id) * 31 + column * 17 + (firstPosition + row) * 7) % 101) / 101
+          values[column] =
+            Float((Int(id) * 31 + column * 17 + (firstPosition + row) * 7) % 101) / 101
         }
       }
     }
@@ -63,7 +64,8 @@ final class TinyModel: StageExecutor {
       let row = hidden.row(source)
       logitStorage.withMutableRow(target) { values in
         for column in values.indices {
-          values[column] = row[column % row.count] * Float(column % 7 + 1) - row[(column * 3) % row.count]
+          values[column] =
+            row[column % row.count] * Float(column % 7 + 1) - row[(column * 3) % row.count]
         }
       }
     }
