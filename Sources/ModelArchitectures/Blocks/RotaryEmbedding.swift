@@ -43,7 +43,7 @@ public struct RotaryEmbedding: Sendable {
   }
 
   /// Inverse frequencies [dimensions / 2] and the factor on cosine and sine.
-  func frequencies(positions: Int) -> ([Float], Float) {
+  package func frequencies(positions: Int) -> ([Float], Float) {
     let plain = (0..<(dimensions / 2)).map { index in
       Double(Float(1 / pow(base, Double(2 * index) / Double(dimensions))))
     }
