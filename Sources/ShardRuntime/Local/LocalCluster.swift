@@ -86,8 +86,9 @@ public final class LocalCluster: Sendable {
 
   /// The reason behind an error of the pipeline, where it is that a node's process has ended.
   public func explain(_ error: any Error) -> any Error {
+    guard let fault = error as? any Fault, fault.exitStatus == .unavailable else { return error }
     // A connection may close a moment before the system reports the end of its process.
-    let deadline = ContinuousClock.now + .milliseconds(200)
+    let deadline = ContinuousClock.now + .milliseconds(100)
     repeat {
       for member in members {
         if let exit = member.process.ended { return LocalFault.died(node: member.node, exit) }
@@ -102,9 +103,10 @@ public final class LocalCluster: Sendable {
     members.map { ($0.node, $0.process.identifier) }
   }
 
-  /// Ends all processes and waits until they are gone.
-  public func stop() {
+  /// Ends all processes and waits until they are gone; kills those that take longer than the
+  /// grace period.
+  public func stop(gracePeriod: Duration = .seconds(1)) {
     for member in members { member.process.requestEnd() }
-    for member in members { member.process.stop() }
+    for member in members { member.process.stop(gracePeriod: gracePeriod) }
   }
 }

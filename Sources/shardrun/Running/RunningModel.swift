@@ -17,6 +17,10 @@ final class RunningModel {
   /// From the start of the command to READY.
   let loadSeconds: Double
   private let cluster: LocalCluster?
+  /// What node processes have to end of themselves.
+  private var gracePeriod = Duration.seconds(1)
+  /// After a failure one of them may hang, and the user waits for the reason.
+  private static let hurry = Duration.milliseconds(100)
 
   var limits: SequenceLimits {
     SequenceLimits(context: shard.plan.settings.context, vocabularySize: shard.vocabularySize)
@@ -56,7 +60,7 @@ final class RunningModel {
         stage: shard.makeStage(), peers: addresses, options: options)
     } catch {
       let reason = cluster?.explain(error) ?? error
-      cluster?.stop()
+      cluster?.stop(gracePeriod: Self.hurry)
       throw reason
     }
     loadSeconds = (ContinuousClock.now - start).seconds
@@ -67,6 +71,7 @@ final class RunningModel {
     do {
       return try work()
     } catch {
+      gracePeriod = Self.hurry
       throw cluster?.explain(error) ?? error
     }
   }
@@ -74,7 +79,7 @@ final class RunningModel {
   /// Says goodbye to the nodes and ends those that this process started.
   func stop() {
     pipeline.shutdown()
-    cluster?.stop()
+    cluster?.stop(gracePeriod: gracePeriod)
   }
 
   /// The addresses given, or nil where the nodes are to be started here.
