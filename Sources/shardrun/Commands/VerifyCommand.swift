@@ -1,8 +1,6 @@
 import ArgumentParser
 import CommandLineSupport
 import ShardPackaging
-import StrictJSON
-import TensorCore
 import TensorKernels
 
 struct VerifyCommand: ParsableCommand {
@@ -26,18 +24,9 @@ struct VerifyCommand: ParsableCommand {
     let report = try package.verifyAll(pool: pool, progress: bar.handler)
     bar.finish()
     if common.json {
-      Console.write([
-        "schema": "shardtool.verify/1",
-        "bundle": .string(package.bundleID),
-        "blobs": JSONValue(report.blobCount),
-        "chunks": JSONValue(report.chunkCount),
-        "stored_bytes": JSONValue(report.storedByteCount),
-        "raw_bytes": JSONValue(report.rawByteCount),
-      ])
+      Console.write(report.json)
     } else {
-      Console.write(
-        "\(package.directory): \(report.blobCount) blobs, \(report.chunkCount) chunks, "
-          + "\(Quantity.describe(bytes: report.storedByteCount)): every byte as packed\n")
+      Console.write(report.text + "\n")
     }
   }
 }
