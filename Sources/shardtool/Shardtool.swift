@@ -13,6 +13,8 @@ struct Shardtool: ParsableCommand {
       PackCommand.self,
       VerifyCommand.self,
       InspectCommand.self,
+      TokenizeCommand.self,
+      DetokenizeCommand.self,
     ]
   )
 
