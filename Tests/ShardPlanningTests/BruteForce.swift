@@ -5,16 +5,28 @@ struct BruteForce {
   let footprint: ModelFootprint
   let cluster: Cluster
   let costs: CostModel
-  var headPlaces: [HeadPlace] = [.lastNode]
-  var usesAccelerators = false
+  let headPlaces: [HeadPlace]
+  let usesAccelerators: Bool
+  let objective: PlanObjective
 
-  struct Candidate {
-    var value: Double
-    var headroom: Int
-    var stages: [Stage]
+  /// What a plan is worth, added up stage by stage.
+  struct Sums {
+    var token = 0.0
+    var slowestToken = 0.0
+    var prompt = 0.0
+    var slowestChunk = 0.0
+    var headroom = Int.max
+    var nodes = 0
   }
 
-  func value(_ objective: PlanObjective, _ stages: [Stage]) -> Double {
+  struct Plan {
+    var value: Double
+    var headroom: Int
+    var nodes: Int
+    var slowest: Double
+  }
+
+  func value(_ stages: [Stage]) -> Double {
     switch objective {
     case .latency: costs.tokenNanoseconds(stages)
     case .throughput: costs.bottleneckNanoseconds(stages)
@@ -22,75 +34,107 @@ struct BruteForce {
     }
   }
 
-  /// Calls `body` with every allowed plan, its value and the least headroom of its nodes.
-  func forEach(_ objective: PlanObjective, _ body: (Candidate) -> Void) {
-    for order in orders() {
-      for split in splits(of: footprint.layers.count, into: order.count) {
-        for place in headPlaces where place == .lastNode || order.count > 1 {
-          var stages: [Stage] = []
-          var next = 0
-          for (index, node) in order.enumerated() {
-            let isHead = place == .lastNode ? index == order.count - 1 : index == 0
-            stages.append(
-              Stage(node: node, layers: next..<(next + split[index]), holdsHead: isHead))
-            next += split[index]
-          }
-          placeAccelerated(stages, 0) { stages in
-            guard let headroom = headroom(stages) else { return }
-            body(
-              Candidate(value: value(objective, stages), headroom: headroom, stages: stages))
+  /// Every allowed plan.
+  func plans() -> [Plan] {
+    var plans: [Plan] = []
+    for place in headPlaces {
+      extend(Sums(), done: 0, last: nil, used: 0, place, &plans)
+    }
+    return plans
+  }
+
+  private func extend(
+    _ sums: Sums, done: Int, last: Int?, used: Int, _ place: HeadPlace, _ plans: inout [Plan]
+  ) {
+    let layerCount = footprint.layers.count
+    let candidates = last == nil ? 0..<1 : 1..<cluster.nodes.count
+    for node in candidates where used & (1 << node) == 0 {
+      for end in (done + 1)...layerCount {
+        let isLast = end == layerCount
+        if isLast, cluster.allTakePart, sums.nodes + 1 < cluster.nodes.count { continue }
+        // One node holds the head either way; count it once.
+        if isLast, last == nil, place == .coordinator { continue }
+        let holdsHead = place == .lastNode ? isLast : last == nil
+        let card = usesAccelerators && cluster.nodes[node].vramBytes > 0 ? end - done : 0
+        for accelerated in 0...card {
+          let stage = Stage(
+            node: node, layers: done..<end, holdsHead: holdsHead, accelerated: accelerated)
+          guard let next = adding(stage, to: sums, after: last) else { continue }
+          if isLast {
+            plans.append(finished(next, node, place))
+          } else {
+            extend(next, done: end, last: node, used: used | (1 << node), place, &plans)
           }
         }
+        if isLast { break }
       }
     }
   }
 
-  /// Least bytes left over in the nodes' memory, or nil where something does not fit.
-  private func headroom(_ stages: [Stage]) -> Int? {
-    var least = Int.max
-    for (index, stage) in stages.enumerated() {
-      let node = cluster.nodes[stage.node]
-      let cut = stage.layers.lowerBound + stage.accelerated
-      let ledger = footprint.ledger(
-        layers: cut..<stage.layers.upperBound, holdsEmbedding: index == 0,
-        holdsHead: stage.holdsHead, ramBytes: node.ramBytes, reserveBytes: node.reserveBytes)
-      least = min(least, ledger.headroom)
-      if stage.accelerated > 0 {
-        let card = footprint.layers[stage.layers.lowerBound..<cut]
-          .reduce(footprint.activationBytes) { $0 + $1.weightBytes + $1.keyValueBytes }
-        guard card + NodeProfile.vramReserveBytes <= node.vramBytes else { return nil }
+  private func adding(_ stage: Stage, to sums: Sums, after last: Int?) -> Sums? {
+    let headroom = headroom(stage, isFirst: last == nil)
+    guard headroom >= 0 else { return nil }
+    var sums = sums
+    sums.nodes += 1
+    sums.headroom = min(sums.headroom, headroom)
+    if let last {
+      sums.token += costs.hop[last][stage.node]
+      sums.slowestToken = max(sums.slowestToken, costs.hop[last][stage.node])
+      sums.prompt += costs.chunkHop[last][stage.node]
+      sums.slowestChunk = max(sums.slowestChunk, costs.chunkHop[last][stage.node])
+    }
+    let decode = costs.decode(stage)
+    sums.token += decode
+    sums.slowestToken = max(sums.slowestToken, decode)
+    sums.prompt += costs.prefill(stage)
+    sums.slowestChunk = max(sums.slowestChunk, costs.prefill(stage))
+    if stage.holdsHead {
+      // The head runs once for the prompt: what it adds to a token's decoding.
+      var without = stage
+      without.holdsHead = false
+      sums.prompt += decode - costs.decode(without)
+    }
+    return sums
+  }
+
+  private func finished(_ sums: Sums, _ node: Int, _ place: HeadPlace) -> Plan {
+    var sums = sums
+    if sums.nodes > 1 {
+      let back = place == .lastNode ? costs.back[node] : costs.hop[node][0]
+      sums.token += back
+      sums.slowestToken = max(sums.slowestToken, back)
+      sums.prompt += back
+    }
+    let value =
+      switch objective {
+      case .latency: sums.token
+      case .throughput: sums.slowestToken
+      case .request:
+        sums.prompt + Double(costs.chunkCount - 1) * sums.slowestChunk
+          + Double(costs.workload.generateTokens - 1) * sums.token
       }
-    }
-    return least < 0 ? nil : least
+    return Plan(
+      value: value, headroom: sums.headroom, nodes: sums.nodes,
+      slowest: objective == .latency ? sums.slowestToken : 0)
   }
 
-  private func placeAccelerated(_ stages: [Stage], _ index: Int, _ body: ([Stage]) -> Void) {
-    guard index < stages.count else { return body(stages) }
-    let hasCard = usesAccelerators && cluster.nodes[stages[index].node].vramBytes > 0
-    for count in 0...(hasCard ? stages[index].layers.count : 0) {
-      var stages = stages
-      stages[index].accelerated = count
-      placeAccelerated(stages, index + 1, body)
+  /// Bytes left over in the node's memory; negative where it or the card has too little.
+  private func headroom(_ stage: Stage, isFirst: Bool) -> Int {
+    let node = cluster.nodes[stage.node]
+    let cut = stage.layers.lowerBound + stage.accelerated
+    var bytes = footprint.activationBytes + footprint.runtimeBytes
+    for layer in footprint.layers[cut..<stage.layers.upperBound] {
+      bytes += layer.weightBytes + layer.keyValueBytes
     }
-  }
-
-  /// Every way to start with the coordinator and go on over some of the others.
-  private func orders() -> [[Int]] {
-    var all: [[Int]] = []
-    func extend(_ order: [Int]) {
-      if !cluster.allTakePart || order.count == cluster.nodes.count { all.append(order) }
-      for node in cluster.nodes.indices where !order.contains(node) { extend(order + [node]) }
+    if isFirst { bytes += footprint.embedding.weightBytes + footprint.tokenizerBytes }
+    if stage.holdsHead { bytes += footprint.head.weightBytes + footprint.headActivationBytes }
+    if isFirst && stage.holdsHead { bytes -= footprint.sharedBytes }
+    if stage.accelerated > 0 {
+      let card = footprint.layers[stage.layers.lowerBound..<cut]
+        .reduce(footprint.activationBytes) { $0 + $1.weightBytes + $1.keyValueBytes }
+      guard card + NodeProfile.vramReserveBytes <= node.vramBytes else { return -1 }
     }
-    extend([0])
-    return all
-  }
-
-  private func splits(of total: Int, into parts: Int) -> [[Int]] {
-    guard parts > 1 else { return total > 0 ? [[total]] : [] }
-    guard total >= parts else { return [] }
-    return (1...(total - parts + 1)).flatMap { first in
-      splits(of: total - first, into: parts - 1).map { [first] + $0 }
-    }
+    return node.ramBytes - node.reserveBytes - bytes
   }
 
   /// Headroom counts in steps of 64 MiB.
@@ -99,28 +143,20 @@ struct BruteForce {
   struct Expected {
     var optimum: Double
     var nodes: Int
-    /// Most headroom, in steps, of a plan with that many nodes among those as good as the best.
-    var headroom: Int
     var value: Double
   }
 
   /// What the optimum and the rules for ties give.
-  func expected(_ objective: PlanObjective) -> Expected? {
-    var best = Double.infinity
-    var all: [(value: Double, headroom: Int, nodes: Int, slowest: Double)] = []
-    forEach(objective) {
-      best = min(best, $0.value)
-      let slowest = objective == .latency ? costs.bottleneckNanoseconds($0.stages) : 0
-      all.append(($0.value, $0.headroom / step, $0.stages.count, slowest))
-    }
-    guard best < .infinity else { return nil }
-    let tied = all.filter { $0.value <= best * 1.02 }
-    guard let nodes = tied.map(\.nodes).min() else { return nil }
+  func expected() -> Expected? {
+    let all = plans()
+    guard let optimum = all.map(\.value).min() else { return nil }
+    let tied = all.filter { $0.value <= optimum * 1.02 }
+    let nodes = tied.map(\.nodes).min() ?? 0
     let fewest = tied.filter { $0.nodes == nodes }
-    guard let room = fewest.map(\.headroom).max() else { return nil }
-    let roomiest = fewest.filter { $0.headroom == room }
-    guard let slowest = roomiest.map(\.slowest).min() else { return nil }
-    let value = roomiest.filter { $0.slowest == slowest }.map(\.value).min()
-    return Expected(optimum: best, nodes: nodes, headroom: room, value: value ?? best)
+    let room = fewest.map { $0.headroom / step }.max() ?? 0
+    let roomiest = fewest.filter { $0.headroom / step == room }
+    let slowest = roomiest.map(\.slowest).min() ?? 0
+    let value = roomiest.filter { $0.slowest == slowest }.map(\.value).min() ?? optimum
+    return Expected(optimum: optimum, nodes: nodes, value: value)
   }
 }

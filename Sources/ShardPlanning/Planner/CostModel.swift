@@ -24,14 +24,14 @@ package struct CostModel: Sendable {
   /// The same for the nodes' graphics cards, `pass` being the hand-over there and back.
   let accelerators: [Node]
   /// `[from][to]`: one token's hidden state; 0 on the diagonal.
-  let hop: [[Double]]
+  package let hop: [[Double]]
   /// `[from][to]`: one chunk of hidden states.
-  let chunkHop: [[Double]]
+  package let chunkHop: [[Double]]
   /// `[from]`: a token id back to the coordinator.
-  let back: [Double]
-  let workload: Workload
+  package let back: [Double]
+  package let workload: Workload
   /// Passes that the prompt takes.
-  let chunkCount: Int
+  package let chunkCount: Int
 
   /// Bytes of a frame beside its hidden states.
   static let frameBytes = 64
@@ -95,12 +95,12 @@ package struct CostModel: Sendable {
   }
 
   /// One token through a stage's layers and head.
-  func decode(_ stage: Stage) -> Double {
+  package func decode(_ stage: Stage) -> Double {
     time(stage, decoding: true) + (stage.holdsHead ? nodes[stage.node].headDecode : 0)
   }
 
   /// One chunk of the prompt through a stage's layers.
-  func prefill(_ stage: Stage) -> Double { time(stage, decoding: false) }
+  package func prefill(_ stage: Stage) -> Double { time(stage, decoding: false) }
 
   private func time(_ stage: Stage, decoding: Bool) -> Double {
     let cut = stage.layers.lowerBound + stage.accelerated

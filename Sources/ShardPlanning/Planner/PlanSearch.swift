@@ -8,7 +8,8 @@ package struct PlanSearch: Sendable {
   static let tie = 1.02
   /// Headroom is compared in steps of this many bytes.
   static let headroomStep = 64 << 20
-  /// With more sets of nodes than this, ties keep the best plan's nodes and order.
+  /// With more sets of nodes than this, ties keep the best plan's nodes and order, and for
+  /// whole requests only a few of them are searched.
   static let exhaustiveSetLimit = 1 << 12
 
   package init(
@@ -19,7 +20,8 @@ package struct PlanSearch: Sendable {
     self.usesAccelerators = usesAccelerators
   }
 
-  private var costs: CostModel { tables.costs }
+  var costs: CostModel { tables.costs }
+  var isExhaustive: Bool { tables.setCount <= Self.exhaustiveSetLimit }
 
   /// The best value that any allowed plan has, and the plan that the rules for ties choose.
   package struct Choice: Sendable {
@@ -33,17 +35,16 @@ package struct PlanSearch: Sendable {
   /// ones whose fullest node has the most left over (in steps of 64 MiB), among those (for
   /// latency) the ones whose slowest stage is fastest, among those the fastest.
   package func choose(_ objective: PlanObjective) -> Choice? {
-    guard let best = optimum(objective, rules: rules()) else { return nil }
-    let limit = best.value * Self.tie
-    for count in 1...best.stages.count {
-      let found =
-        count == best.stages.count
-        ? best : optimum(objective, rules: rules(), count: count, limit: limit)
-      guard let found else { continue }
-      let chosen = settled(objective, found, limit: limit)
-      return Choice(optimum: best.value, stages: chosen.stages)
-    }
-    return Choice(optimum: best.value, stages: best.stages)
+    let rules = rules()
+    if objective == .request { return chooseRequest(rules) }
+    let found =
+      objective == .latency
+      ? additive(.token, rules, slack: Self.tie) : bottleneck(.token, rules, slack: Self.tie)
+    guard let best = found.values.map(\.value).min() else { return nil }
+    let limit = best * Self.tie
+    let tied = found.values.filter { $0.value <= limit }
+    guard let fewest = tied.min(by: { $0.stages.count < $1.stages.count }) else { return nil }
+    return Choice(optimum: best, stages: settled(objective, fewest, limit: limit).stages)
   }
 
   func rules(headroom: Int = 0, cap: Double = .infinity) -> SearchRules {
@@ -51,130 +52,107 @@ package struct PlanSearch: Sendable {
       headPlaces: headPlaces, usesAccelerators: usesAccelerators, headroom: headroom, cap: cap)
   }
 
-  /// The best plan of an objective under rules, of any count of nodes or of one.
+  /// The best plan of an objective under rules.
+  ///
+  /// - Parameters:
+  ///   - count: the most nodes it may have; nil for any number.
+  ///   - limit: plans of a higher value are not wanted.
   func optimum(
     _ objective: PlanObjective, rules: SearchRules, count: Int? = nil,
     limit: Double = .infinity
   ) -> SearchResult? {
     switch objective {
-    case .latency: additive(.token, rules, count, limit)
-    case .throughput: bottleneck(.token, rules, count, limit)
+    case .latency: best(additive(.token, rules, limit: limit, slack: slack(count)), count)
+    case .throughput: best(bottleneck(.token, rules, limit: limit, slack: slack(count)), count)
     case .request: request(rules, count, limit)
     }
   }
 
-  private func additive(
-    _ measure: Measure, _ rules: SearchRules, _ count: Int?, _ limit: Double
-  ) -> SearchResult? {
-    best(rules, count) { place in
-      var problem = tables.problem(measure, head: place, rules: rules)
-      problem.limit = limit
-      var search = SubsetSearch<Additive>(problem)
-      return search.run()
-    } finish: { stage, first in
-      let choice = tables.cheapest(
-        measure, stage.node, stage.layers, embedding: first, head: stage.holdsHead, rules)
-      return choice?.accelerated ?? 0
+  /// Any plan's value bounds the search for the best one, but not that for one of few nodes.
+  func slack(_ count: Int?) -> Double? { count == nil ? 1 : nil }
+
+  /// The best plan of all, or of those with at most `count` nodes.
+  func best(_ found: [Int: SearchResult], _ count: Int?) -> SearchResult? {
+    found.filter { $0.key <= count ?? $0.key }.sorted { $0.key < $1.key }.map(\.value)
+      .min { $0.value < $1.value }
+  }
+
+  /// The best plans of an additive measure, for each count of nodes.
+  ///
+  /// - Parameter slack: only plans within this factor of the best are wanted; nil for all.
+  func additive(
+    _ measure: Measure, _ rules: SearchRules, limit: Double = .infinity, slack: Double? = nil
+  ) -> [Int: SearchResult] {
+    search(Additive.self, rules, limit, slack) { place in
+      tables.problem(measure, head: place, rules: rules)
+    } accelerated: { stage, isFirst in
+      tables.cheapest(
+        measure, stage.node, stage.layers, embedding: isFirst, head: stage.holdsHead, rules)?
+        .accelerated ?? 0
     }
   }
 
-  private func bottleneck(
-    _ measure: Measure, _ rules: SearchRules, _ count: Int?, _ limit: Double
-  ) -> SearchResult? {
-    best(rules, count) { place in
-      var problem = tables.bottleneckProblem(measure, head: place, rules: rules)
-      problem.limit = limit
-      var search = SubsetSearch<Bottleneck>(problem)
-      return search.run()
-    } finish: { stage, first in
-      let choice = tables.cheapest(
-        measure, stage.node, stage.layers, embedding: first, head: stage.holdsHead, rules,
-        bySlowest: true)
-      return choice?.accelerated ?? 0
+  /// The plans whose slowest stage or link is fastest, for each count of nodes.
+  func bottleneck(
+    _ measure: Measure, _ rules: SearchRules, limit: Double = .infinity, slack: Double? = nil
+  ) -> [Int: SearchResult] {
+    search(Bottleneck.self, rules, limit, slack) { place in
+      tables.bottleneckProblem(measure, head: place, rules: rules)
+    } accelerated: { stage, isFirst in
+      tables.cheapest(
+        measure, stage.node, stage.layers, embedding: isFirst, head: stage.holdsHead, rules,
+        bySlowest: true)?.accelerated ?? 0
     }
   }
 
-  /// The best result over the places of the head, its stages completed.
-  private func best(
-    _ rules: SearchRules, _ count: Int?, _ run: (HeadPlace) -> [Int: SearchResult],
-    finish: (_ stage: Stage, _ isFirst: Bool) -> Int
-  ) -> SearchResult? {
-    var best: SearchResult?
+  /// The best results over the places of the head, their stages completed.
+  private func search<Algebra: CostAlgebra>(
+    _ algebra: Algebra.Type, _ rules: SearchRules, _ limit: Double, _ slack: Double?,
+    problem: (HeadPlace) -> SearchProblem, accelerated: (_ stage: Stage, _ isFirst: Bool) -> Int
+  ) -> [Int: SearchResult] {
+    var best: [Int: SearchResult] = [:]
     for place in rules.headPlaces {
-      for (nodes, result) in run(place).sorted(by: { $0.key < $1.key }) {
-        guard count == nil || count == nodes else { continue }
-        if let best, best.value <= result.value { continue }
+      var problem = problem(place)
+      problem.limit = limit
+      if let slack {
+        let quick = problem.quickValue(Algebra.self, orders: tables.likelyOrders)
+        problem.limit = min(limit, quick * slack)
+      }
+      var search = SubsetSearch<Algebra>(problem)
+      for (count, result) in search.run() {
+        if let known = best[count], known.value <= result.value { continue }
         var result = result
-        let head = place == .lastNode ? result.stages.count - 1 : 0
+        let head = place == .lastNode ? count - 1 : 0
         for index in result.stages.indices {
           result.stages[index].holdsHead = index == head
-          result.stages[index].accelerated = finish(result.stages[index], index == 0)
+          result.stages[index].accelerated = accelerated(result.stages[index], index == 0)
         }
-        best = result
+        best[count] = result
       }
     }
     return best
-  }
-
-  /// Whole requests: the sum over the stages, and the slowest of them once more for every
-  /// further chunk.
-  ///
-  /// For all plans whose slowest stage lies between two bounds, the best sum under the upper
-  /// bound and the lower bound together bound the value from below; intervals that cannot hold
-  /// a better plan are dropped, all others are cut in two. Exact.
-  private func request(_ rules: SearchRules, _ count: Int?, _ limit: Double) -> SearchResult? {
-    let repeats = Double(costs.chunkCount - 1)
-    guard let floor = bottleneck(.request, rules, count, .infinity)?.value else { return nil }
-    var best: SearchResult?
-    var bound = limit
-    var intervals = [(low: floor, high: rules.cap, atLeast: 0.0)]
-    while let (low, high, atLeast) = intervals.popLast() {
-      guard best == nil || atLeast + repeats * low < bound else { continue }
-      var capped = rules
-      capped.cap = high
-      guard let found = additive(.request, capped, count, bound - repeats * low) else { continue }
-      let slowest = slowestChunk(found.stages)
-      let value = found.value + repeats * slowest
-      if value < bound || (best == nil && value <= limit) {
-        best = SearchResult(value: value, stages: found.stages)
-        bound = value
-      }
-      let rest = slowest - 1
-      guard rest >= low else { continue }
-      let middle = ((low + rest) / 2).rounded(.down)
-      intervals.append((low, middle, found.value))
-      if middle + 1 <= rest { intervals.append((middle + 1, rest, found.value)) }
-    }
-    return best
-  }
-
-  /// The slowest stage or link while a prompt is read.
-  private func slowestChunk(_ stages: [Stage]) -> Double {
-    var slowest = 0.0
-    for (index, stage) in stages.enumerated() {
-      slowest = max(slowest, costs.prefill(stage))
-      if index + 1 < stages.count {
-        slowest = max(slowest, costs.chunkHop[stage.node][stages[index + 1].node])
-      }
-    }
-    return slowest
   }
 
   /// What the rules for ties choose among plans with as many nodes as `found` and a value of at
   /// most `limit`.
-  private func settled(
+  func settled(
     _ objective: PlanObjective, _ found: SearchResult, limit: Double
   ) -> SearchResult {
-    guard tables.setCount > Self.exhaustiveSetLimit else {
-      return roomiest(objective, found, limit: limit)
-    }
+    guard !isExhaustive else { return roomiest(objective, found, limit: limit) }
+    return onItsWay(found) { $0.roomiest(objective, $1, limit: limit) }
+  }
+
+  /// Searches only plans with the nodes and the order of `found`.
+  func onItsWay(
+    _ found: SearchResult, _ search: (PlanSearch, SearchResult) -> SearchResult
+  ) -> SearchResult {
     let order = found.stages.map(\.node)
     let chain = PlanSearch(
       tables: tables.restricted(to: order), headPlaces: headPlaces,
       usesAccelerators: usesAccelerators)
     var local = found
     for index in local.stages.indices { local.stages[index].node = index }
-    var result = chain.roomiest(objective, local, limit: limit)
+    var result = search(chain, local)
     for index in result.stages.indices { result.stages[index].node = order[index] }
     return result
   }
@@ -200,7 +178,7 @@ package struct PlanSearch: Sendable {
     case .throughput:
       // Equally many tokens per second: then the shortest way for each.
       rules.cap = limit
-      return additive(.token, rules, count, .infinity) ?? found
+      return best(additive(.token, rules), count) ?? found
     case .request: return optimum(objective, rules: rules, count: count, limit: limit) ?? found
     }
   }
@@ -211,20 +189,20 @@ package struct PlanSearch: Sendable {
     _ found: SearchResult, _ rules: SearchRules, limit: Double
   ) -> SearchResult {
     let count = found.stages.count
-    guard let first = additive(.token, rules, count, limit) else { return found }
-    var best = first
+    guard let first = best(additive(.token, rules, limit: limit), count) else { return found }
+    var mostEven = first
     var high = costs.bottleneckNanoseconds(first.stages)
-    var low = (bottleneck(.token, rules, count, .infinity)?.value ?? high) - 1
+    var low = (best(bottleneck(.token, rules), count)?.value ?? high) - 1
     while high - low > 1 {
       var capped = rules
       capped.cap = ((low + high) / 2).rounded(.down)
-      if let even = additive(.token, capped, count, limit) {
-        best = even
+      if let even = best(additive(.token, capped, limit: limit), count) {
+        mostEven = even
         high = min(capped.cap, costs.bottleneckNanoseconds(even.stages))
       } else {
         low = capped.cap
       }
     }
-    return best
+    return mostEven
   }
 }

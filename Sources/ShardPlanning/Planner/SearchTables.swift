@@ -35,6 +35,8 @@ package struct SearchTables: Sendable {
   let keepsOrder: Bool
   /// Bytes of weights and cache of the layers before each.
   private let bytesBefore: [Int]
+  /// Bytes that each node's process may take.
+  private let capacity: [Int]
   /// Bytes of a node without layers, by what it holds: embedding × 2 + head.
   private let fixed: [Int]
 
@@ -50,6 +52,7 @@ package struct SearchTables: Sendable {
       sums.append(sums[sums.count - 1] + layer.weightBytes + layer.keyValueBytes)
     }
     bytesBefore = sums
+    capacity = cluster.nodes.map(\.capacity)
     fixed = [(false, false), (false, true), (true, false), (true, true)].map { embedding, head in
       footprint.ledger(
         layers: 0..<0, holdsEmbedding: embedding, holdsHead: head, ramBytes: 0, reserveBytes: 0
@@ -90,7 +93,7 @@ package struct SearchTables: Sendable {
     fixed[(embedding ? 2 : 0) + (head ? 1 : 0)]
   }
 
-  /// Tables in which each entry is `cost` of a stage, which may be infinity.
+  /// Tables in which each entry is `cost` of a stage, or infinity where it cannot be.
   func problem(
     head place: HeadPlace, closing: (Int) -> Double,
     cost: (_ node: Int, _ layers: Range<Int>, _ embedding: Bool, _ head: Bool) -> Double
@@ -107,7 +110,10 @@ package struct SearchTables: Sendable {
       problem.predecessor[node] = keepsOrder ? node - 1 : twin(before: node)
       for first in 1..<layerCount {
         for last in (first + 1)...layerCount {
-          problem.ranges[node][first * width + last] = cost(node, first..<last, false, false)
+          let value = cost(node, first..<last, false, false)
+          problem.ranges[node][first * width + last] = value
+          // Where these layers cannot be, more of them cannot either.
+          if value == .infinity { break }
         }
         let isHead = place == .lastNode
         problem.tails[node][first] =
@@ -115,6 +121,42 @@ package struct SearchTables: Sendable {
       }
     }
     return problem
+  }
+
+  /// How much work the layers are, by the coordinator's times, and the other nodes' prices.
+  ///
+  /// - Parameter adds: whether costs add up; else only what nodes can hold is known.
+  private func work(_ measure: Measure, _ rules: SearchRules, adds: Bool) -> LayerWork? {
+    guard !rules.usesAccelerators, cluster.nodes.count > 1 else { return nil }
+    let passes = measure == .request ? Double(costs.workload.generateTokens) : 1
+    func cost(_ node: Int, _ layer: Int) -> Double {
+      choice(measure, node, layer..<(layer + 1), 0, head: false).cost
+        - costs.nodes[node].pass * passes
+    }
+    let amounts = (0..<layerCount).map { cost(0, $0) }
+    var price = [Double](repeating: 0, count: cluster.nodes.count)
+    for node in 1..<(adds ? cluster.nodes.count : 1) {
+      let prices = (0..<layerCount).compactMap { layer in
+        amounts[layer] > 0 ? cost(node, layer) / amounts[layer] : nil
+      }
+      price[node] = prices.min() ?? 0
+    }
+    let handOver = costs.nodes.dropFirst().map(\.pass).min() ?? 0
+    return LayerWork(amounts: amounts, price: price, handOver: adds ? handOver * passes : 0)
+  }
+
+  /// Orders of the nodes beside the coordinator in which a good plan is likely to be found.
+  var likelyOrders: [[Int]] {
+    let others = Array(1..<max(1, cluster.nodes.count))
+    guard !keepsOrder else { return [others] }
+    let bySpeed = others.sorted { left, right in
+      let speed = (costs.nodes[left].decode[layerCount], costs.nodes[right].decode[layerCount])
+      return speed.0 == speed.1 ? left < right : speed.0 < speed.1
+    }
+    let byMemory = others.sorted { left, right in
+      capacity[left] == capacity[right] ? left < right : capacity[left] > capacity[right]
+    }
+    return [others, bySpeed, bySpeed.reversed(), byMemory]
   }
 
   /// Whether two nodes differ in nothing but their names.
@@ -154,6 +196,7 @@ package struct SearchTables: Sendable {
         }
       }
     }
+    problem.work = work(measure, rules, adds: true)
     return problem
   }
 
@@ -177,6 +220,7 @@ package struct SearchTables: Sendable {
       }
     }
     problem.links = measure == .token ? costs.hop : costs.chunkHop
+    problem.work = work(measure, rules, adds: false)
     return problem
   }
 
@@ -192,19 +236,23 @@ package struct SearchTables: Sendable {
     _ measure: Measure, _ node: Int, _ layers: Range<Int>, embedding: Bool, head: Bool,
     _ rules: SearchRules, bySlowest: Bool = false
   ) -> StageChoice? {
-    let profile = cluster.nodes[node]
+    guard rules.usesAccelerators, cluster.nodes[node].vramBytes > 0 else {
+      let needed = bytes(layers, embedding: embedding, head: head)
+      guard needed <= capacity[node] - rules.headroom else { return nil }
+      let choice = choice(measure, node, layers, 0, head: head)
+      return choice.capped <= rules.cap ? choice : nil
+    }
+    let room = cluster.nodes[node].vramBytes - NodeProfile.vramReserveBytes
     var best: StageChoice?
-    let most = rules.usesAccelerators && profile.vramBytes > 0 ? layers.count : 0
-    for accelerated in 0...most {
+    for accelerated in 0...layers.count {
       let cut = layers.lowerBound + accelerated
       if accelerated > 0 {
         let needed =
           bytesBefore[cut] - bytesBefore[layers.lowerBound] + footprint.activationBytes
-        if needed > profile.vramBytes - NodeProfile.vramReserveBytes { break }
+        if needed > room { break }
       }
-      let onProcessor = cut..<layers.upperBound
-      let needed = bytes(onProcessor, embedding: embedding, head: head)
-      guard needed <= profile.capacity - rules.headroom else { continue }
+      let needed = bytes(cut..<layers.upperBound, embedding: embedding, head: head)
+      guard needed <= capacity[node] - rules.headroom else { continue }
       let choice = choice(measure, node, layers, accelerated, head: head)
       guard choice.capped <= rules.cap else { continue }
       let isBetter =
