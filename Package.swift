@@ -101,7 +101,7 @@ let package = Package(
       "ShardRuntimeTests",
       ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardPreparation", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization"]),
     tests("EndToEndTests", ["Checkpoints", "ShardPackaging", "StrictJSON", "TensorCore"]),
-    tests("TidyTests", ["ModelArchitectures", "ShardPackaging", "TensorCore"]),
+    tests("TidyTests", ["ModelArchitectures", "ShardPackaging", "StrictJSON", "TensorCore"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17

@@ -1,4 +1,5 @@
 import ShardPackaging
+import StrictJSON
 import TensorCore
 import TestSupport
 import Testing
@@ -20,6 +21,21 @@ import Testing
       let digest = Digest(of: try InputFile.contents(of: "\(Self.root)/\(path)"))
       #expect(digest.hexadecimal == expected, "fixtures/\(path)")
     }
+  }
+
+  /// Schemas, node profiles and recipes read as the programs read them: as strict JSON.
+  @Test func manifestsAreStrictJSON() throws {
+    var count = 0
+    for folder in try Directory.names(in: "\(Places.packageRoot)/manifests") {
+      for name in try Directory.names(in: "\(Places.packageRoot)/manifests/\(folder)") {
+        let path = "\(Places.packageRoot)/manifests/\(folder)/\(name)"
+        #expect(throws: Never.self, "\(path)") {
+          try JSONParsing().parse(try InputFile.contents(of: path))
+        }
+        count += 1
+      }
+    }
+    #expect(count > 0)
   }
 
   @Test func everyFileIsListed() throws {
