@@ -6,8 +6,10 @@ import Testing
 @Suite struct LinkMachineTests {
   private let limits = LinkLimits(frame: 1000)
 
+  private let timing = LinkTiming(tick: .milliseconds(250))
+
   private func established(at now: Duration = .zero) -> LinkMachine {
-    var machine = LinkMachine(now: now)
+    var machine = LinkMachine(timing: timing, now: now)
     machine.establish(limits)
     return machine
   }
@@ -55,7 +57,7 @@ import Testing
   }
 
   @Test func handshakeHasATimeLimit() {
-    var machine = LinkMachine(now: .zero)
+    var machine = LinkMachine(timing: timing, now: .zero)
     for tick in 1...9 {
       machine.heard(at: .milliseconds(250 * tick))
       #expect(code(machine.tick(at: .milliseconds(250 * tick))) == nil)

@@ -11,7 +11,7 @@ public struct LinkTiming: Sendable, Equatable {
 
   public init(
     heartbeat: Duration = .milliseconds(500), deadline: Duration = .milliseconds(2500),
-    establishing: Duration = .milliseconds(2500), tick: Duration = .milliseconds(250)
+    establishing: Duration = .milliseconds(2500), tick: Duration = .milliseconds(100)
   ) {
     self.heartbeat = heartbeat
     self.deadline = deadline
@@ -169,9 +169,9 @@ public struct LinkMachine: Sendable {
   public mutating func tick(at now: Duration) -> Action {
     let pause = now - lastTick
     lastTick = now
-    // A pause much longer than a tick means that this process itself was stopped: what the other
-    // side sent meanwhile still waits to be read.
-    if pause > timing.tick * 4 { lastHeard = max(lastHeard, now - timing.deadline / 2) }
+    // A long pause means that this process itself was stopped: what the other side sent meanwhile
+    // still waits to be read.
+    if pause > timing.heartbeat * 2 { lastHeard = max(lastHeard, now - timing.deadline / 2) }
     if now - lastHeard >= timing.deadline { return .close(.silent(timing.deadline)) }
     if !isEstablished, now - openedAt >= timing.establishing {
       return violation("handshakeTimeout", "no handshake came in time")
