@@ -27,6 +27,9 @@ extension Manifest {
     modelID = try root.digest("model_id")
     bundleID = try root.digest("bundle_id")
     compressor = try root.string("compressor")
+    guard ManifestLimits.isTensorName(compressor) else {
+      throw StrictObject.fault("is empty, too long or no plain text", "\(root.place).compressor")
+    }
     modelFiles = try ManifestFileSet(try root.object("model"), chunkByteCount: chunkByteCount)
     planFiles = try ManifestFileSet(try root.object("plan"), chunkByteCount: chunkByteCount)
     var nodes: [ManifestNode] = []
