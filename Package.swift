@@ -95,6 +95,7 @@ let package = Package(
     tests("ModelArchitecturesTests", ["Checkpoints", "ModelArchitectures", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
     tests("ShardPlanningTests", ["ModelArchitectures", "Quantization", "ShardPlanning", "StrictJSON", "TensorCore"]),
     tests("ShardPackagingTests", ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardPreparation", "StrictJSON", "TensorCore", "TensorKernels"]),
+    tests("ShardPreparationTests", ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPreparation", "StrictJSON", "TensorCore", "TensorKernels"]),
     tests("ShardTransportTests", ["ShardTransport", "TensorCore"] + nio),
     tests("TokenizationTests", ["StrictJSON", "TensorCore", "Tokenization"]),
     tests(

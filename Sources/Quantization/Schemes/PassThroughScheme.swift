@@ -49,17 +49,16 @@ extension PassThroughScheme {
     precondition(
       rows.count == rowCount * columns,
       "\(rowCount) rows of \(columns) are not \(rows.count) floats")
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(rows.count * dataType.byteCount)
-    for index in rows.indices {
-      let bits: UInt32
-      switch format {
-      case .f16: bits = UInt32(HalfPrecision.float16(rows[index]))
-      case .bf16: bits = UInt32(HalfPrecision.bfloat16(rows[index]))
-      default: bits = rows[index].bitPattern
-      }
-      for byte in 0..<dataType.byteCount {
-        bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(8 * byte)))
+    var bytes = [UInt8](repeating: 0, count: rows.count * dataType.byteCount)
+    var span = bytes.mutableSpan
+    var raw = unsafe span.mutableBytes
+    switch format {
+    case .f16: FloatConversion.f32ToF16(rows, into: &raw)
+    case .bf16: FloatConversion.f32ToBF16(rows, into: &raw)
+    default:
+      for index in rows.indices {
+        raw.storeBytes(
+          of: rows[index].bitPattern.littleEndian, toByteOffset: 4 * index, as: UInt32.self)
       }
     }
     planes = [bytes]
@@ -69,15 +68,16 @@ extension PassThroughScheme {
     planes: [[UInt8]], rowCount: Int, columns: Int, into floats: inout MutableSpan<Float>
   ) throws(QuantizationFault) {
     try checkLengths(planes, rowCount: rowCount, columns: columns)
-    let bytes = planes[0]
-    for index in 0..<(rowCount * columns) {
-      switch format {
-      case .f32: floats[index] = littleEndianFloat(bytes, at: index)
-      default:
-        let bits = UInt16(bytes[2 * index]) | UInt16(bytes[2 * index + 1]) << 8
-        floats[index] =
-          format == .f16 ? HalfPrecision.float(float16: bits) : HalfPrecision.float(bfloat16: bits)
-      }
+    precondition(
+      floats.count == rowCount * columns,
+      "\(rowCount) rows of \(columns) are not \(floats.count) floats")
+    let plane = planes[0]
+    let bytes = unsafe plane.span.bytes
+    switch format {
+    case .f16: FloatConversion.f16ToF32(bytes, into: &floats)
+    case .bf16: FloatConversion.bf16ToF32(bytes, into: &floats)
+    default:
+      for index in 0..<floats.count { floats[index] = littleEndianFloat(plane, at: index) }
     }
   }
 }

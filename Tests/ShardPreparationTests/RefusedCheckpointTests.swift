@@ -1,0 +1,127 @@
+import Quantization
+import ShardPreparation
+import StrictJSON
+import TensorCore
+import TestSupport
+import Testing
+
+/// What stands in the way is said before any byte is written, and nothing is left behind.
+@Suite struct RefusedCheckpointTests {
+  private static let query = "model.layers.1.self_attn.q_proj.weight"
+
+  private func refusal(
+    recipe: Recipe = .bits4, _ change: (inout SmallCheckpoint) -> Void
+  ) throws -> (code: String, message: String) {
+    let directory = try TemporaryDirectory()
+    var checkpoint = SmallCheckpoint()
+    change(&checkpoint)
+    let source = directory.appending("in")
+    try checkpoint.write(to: source)
+    var found = ("none", "")
+    do {
+      try quantize(source, to: directory.appending("out"), recipe: recipe)
+    } catch let fault as any Fault {
+      found = (fault.code, fault.message)
+      #expect(fault.exitStatus == .badData)
+      #expect(try Directory.names(in: directory.path) == ["in"])
+    }
+    return found
+  }
+
+  @Test func soundCheckpointsPass() throws {
+    #expect(try refusal { _ in }.code == "none")
+  }
+
+  @Test func missingTensorsAreNamed() throws {
+    let (code, message) = try refusal { $0.tensors[Self.query] = nil }
+    #expect(code == "preparation.missingTensor")
+    #expect(message.contains(Self.query))
+  }
+
+  @Test func misshapenTensorsAreNamed() throws {
+    let (code, message) = try refusal {
+      $0.tensors[Self.query] = (.f32, [31, 32], [Float](repeating: 0, count: 31 * 32))
+    }
+    #expect(code == "preparation.tensorShape")
+    #expect(message.contains(Self.query) && message.contains("[31, 32]"))
+  }
+
+  @Test func tensorsOfOtherTypesAreNamed() throws {
+    let (code, message) = try refusal {
+      $0.tensors[Self.query] = (.i32, [32, 32], [Float](repeating: 0, count: 1024))
+    }
+    #expect(code == "preparation.tensorType")
+    #expect(message.contains("I32"))
+  }
+
+  @Test(arguments: [Float.nan, .infinity, -.infinity])
+  func weightsThatAreNoNumbersAreNamed(value: Float) throws {
+    for bits in [4, 8, 16] {
+      let (code, message) = try refusal(recipe: Recipe.bits(bits) ?? .bits4) {
+        $0.tensors[Self.query]?.values[5 * 32 + 7] = value
+      }
+      #expect(code == "checkpoint.notFinite")
+      #expect(message.contains(Self.query) && message.contains("[5, 7]"), "\(message)")
+    }
+  }
+
+  @Test func theFirstOfSeveralFaultsIsNamed() throws {
+    for _ in 0..<5 {
+      let (_, message) = try refusal {
+        for name in Array($0.tensors.keys) { $0.tensors[name]?.values[3] = .nan }
+      }
+      #expect(message.contains("model.embed_tokens.weight"))
+    }
+  }
+
+  @Test func weightsBeyondHalfPrecisionAreNamed() throws {
+    let recipe = try Recipe.uniform("f16")
+    let (code, message) = try refusal(recipe: recipe) {
+      $0.tensors[Self.query]?.values[2 * 32 + 1] = 65_520
+    }
+    #expect(code == "preparation.outOfRange")
+    #expect(message.contains("row 2, column 1"))
+    #expect(
+      try refusal(recipe: recipe) { $0.tensors[Self.query]?.values[0] = 65_519 }.code == "none")
+  }
+
+  @Test func unknownModelsAreRefused() throws {
+    #expect(
+      try refusal { $0.configuration["model_type"] = "quux" }.code == "architecture.configuration")
+    #expect(
+      try refusal { $0.configuration["quantization_config"] = ["quant_method": "gptq"] }.code
+        == "architecture.configuration")
+  }
+
+  @Test func extraTensorsAreOnlyWarnedAbout() throws {
+    let directory = try TemporaryDirectory()
+    var checkpoint = SmallCheckpoint()
+    checkpoint.tensors["model.extra"] = (.i32, [2], [0, 0])
+    checkpoint.tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = (.f32, [4], [1, 2, 3, 4])
+    try checkpoint.write(to: directory.appending("in"))
+    let quantizer = try Quantizer(
+      try .init(directory: directory.appending("in")), recipe: .bits4)
+    #expect(quantizer.warnings.count == 1)
+    #expect(quantizer.warnings.first?.contains("model.extra") == true)
+    #expect(quantizer.warnings.first?.contains("inv_freq") == false)
+  }
+
+  /// Every verdict of the larger reference set that needs a model's shapes to be reached.
+  @Test func referenceVerdictsAreMet() throws {
+    let place = "\(Places.referenceSet ?? "")/malformed"
+    guard Places.referenceSet != nil,
+      let cases = try? JSONParsing().parse(try InputFile.contents(of: "\(place)/expected.json"))
+    else { return }
+    let directory = try TemporaryDirectory()
+    var checked = 0
+    for entry in cases["cases"]?.array ?? [] where entry["level"]?.string == "model" {
+      let name = try #require(entry["name"]?.string)
+      let accepts = entry["expect"]?.string == "accept"
+      let code = faultCode { try quantize("\(place)/\(name)", to: directory.appending(name)) }
+      #expect((code == "none") == accepts, "\(name): \(code)")
+      checked += 1
+    }
+    print("met \(checked) verdicts on models")
+    #expect(checked > 5)
+  }
+}
