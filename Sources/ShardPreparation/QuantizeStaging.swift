@@ -72,7 +72,8 @@ final class QuantizeStaging {
       return
     }
     let configuration = "\(target)/config.json"
-    let isOurs = (try? InputFile.contents(of: configuration, limit: 16 << 20))
+    let isOurs =
+      (try? InputFile.contents(of: configuration, limit: 16 << 20))
       .flatMap { try? JSONParsing().parse($0).object }
       .map { QuantizationRecord.isPresent(in: $0) } ?? false
     guard isOurs else {

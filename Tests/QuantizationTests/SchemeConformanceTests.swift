@@ -103,7 +103,8 @@ import Testing
   func valuesOfAnySizeSurvive(name: String) throws {
     let scheme = try Schemes.named(name)
     let bound = try #require(Self.bounds[name])
-    let sizes: [Float] = name == "f16" ? [1e-3, 1, 1e4] : [0x1p-147, 0x1p-130, 1e-30, 1, 1e30, 1e38]
+    let sizes: [Float] =
+      name == "f16" ? [1e-3, 1, 1e4] : [0x1p-147, 0x1p-130, 1e-30, 1, 1e30, 1e38]
     for size in sizes {
       let floats = gaussian(3 * 48, seed: 3).map { max(-3, min(3, $0)) * size }
       let result = try roundTrip(scheme, floats, 3, 48)

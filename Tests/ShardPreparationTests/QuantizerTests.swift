@@ -93,8 +93,9 @@ import Testing
     let directory = try TemporaryDirectory()
     let target = directory.appending("out")
     _ = try quantize(Self.source, to: target)
-    #expect(faultCode { _ = try quantize(target, to: directory.appending("again")) }
-      == "preparation.alreadyQuantized")
+    #expect(
+      faultCode { _ = try quantize(target, to: directory.appending("again")) }
+        == "preparation.alreadyQuantized")
     #expect(faultCode { _ = try quantize(target, to: target) } == "preparation.alreadyQuantized")
   }
 
@@ -104,11 +105,13 @@ import Testing
     let target = directory.appending("out")
     try Directory.create(target)
     try Directory.writeAtomically(note, to: target + "/note.txt")
-    #expect(faultCode { _ = try quantize(Self.source, to: target) }
-      == "preparation.foreignDirectory")
+    #expect(
+      faultCode { _ = try quantize(Self.source, to: target) }
+        == "preparation.foreignDirectory")
     // A checkpoint of the user's own is not ours either.
-    #expect(faultCode { _ = try quantize(Self.source, to: Self.source) }
-      == "preparation.foreignDirectory")
+    #expect(
+      faultCode { _ = try quantize(Self.source, to: Self.source) }
+        == "preparation.foreignDirectory")
     #expect(try InputFile.contents(of: target + "/note.txt") == note)
 
     let used = directory.appending("used")

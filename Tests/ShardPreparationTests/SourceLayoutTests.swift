@@ -73,7 +73,8 @@ import Testing
     ]
     var generator = SeededGenerator(seed: 4)
     func tensor(_ shape: [Int]) -> (dataType: DataType, shape: [Int], values: [Float]) {
-      let values = (0..<shape.reduce(1, *)).map { _ in Float(generator.next() >> 40) / 8_388_608 - 1 }
+      let values = (0..<shape.reduce(1, *)).map { _ in Float(generator.next() >> 40) / 8_388_608 - 1
+      }
       return (.f32, shape, values)
     }
     checkpoint.tensors = [

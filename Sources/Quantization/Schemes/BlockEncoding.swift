@@ -41,7 +41,9 @@ func littleEndianBytes(_ floats: [Float]) -> [UInt8] {
   bytes.reserveCapacity(floats.count * 4)
   for float in floats {
     let bits = float.bitPattern
-    for shift in [0, 8, 16, 24] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: bits >> shift)) }
+    for shift in [0, 8, 16, 24] as [UInt32] {
+      bytes.append(UInt8(truncatingIfNeeded: bits >> shift))
+    }
   }
   return bytes
 }
