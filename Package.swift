@@ -83,7 +83,10 @@ let package = Package(
       ["Checkpoints", "CommandLineSupport", "ModelArchitectures", "ShardPackaging", "ShardPlanning", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization", logging]),
     program(
       "shardbench",
-      ["CommandLineSupport", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
+      [
+        "Checkpoints", "CommandLineSupport", "ModelArchitectures", "Quantization", "StrictJSON",
+        "TensorCore", "TensorKernels",
+      ]),
 
     // tests
     .target(name: "TestSupport", dependencies: ["Checkpoints", "StrictJSON", "TensorCore"], path: "Tests/TestSupport", swiftSettings: strict),

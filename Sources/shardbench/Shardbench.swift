@@ -7,7 +7,7 @@ struct Shardbench: ParsableCommand {
     commandName: "shardbench",
     abstract: "Measures kernels, loading and generation.",
     version: "0.1.0",
-    subcommands: []
+    subcommands: [SynthCommand.self]
   )
 
   static func main() { Program.run(Self.self) }
