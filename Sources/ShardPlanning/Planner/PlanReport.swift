@@ -161,25 +161,26 @@ extension Planner {
     let tables = Planner(source: source, cluster: free).tables(for: request)
     guard let choice = PlanSearch(tables: tables).choose(.latency) else { return [] }
     let best = tables.costs.prediction(choice.stages)
-    let alone = alternatives.first { $0.kind == .oneNode }
+    var advice: [String] = []
+    if let alone = alternatives.first(where: { $0.kind == .oneNode }), alone.prediction == nil {
+      advice.append(
+        "\(cluster.nodes[0].name) alone cannot hold the model: it lacks "
+          + Quantity.describe(bytes: alone.missingBytes))
+    }
     if choice.stages.count < plan.nodes.count {
       let names = choice.stages.map { cluster.nodes[$0.node].name }
-      let who = names.count == 1 ? "\(names[0]) alone is" : "\(names.joined(separator: " and ")) are"
+      let who =
+        names.count == 1
+        ? "\(names[0]) alone is"
+        : "\(names.dropLast().joined(separator: ", ")) and \(names[names.count - 1]) alone are"
       let isFaster = Double(ours.tokenNanoseconds) > PlanSearch.tie * Double(best.tokenNanoseconds)
       let verdict =
         isFaster ? "faster (\(rate(best)) against \(rate(ours)))" : "as fast (\(rate(best)))"
-      return [
+      advice.append(
         "for one sequence \(who) \(verdict); more nodes give memory, and speed only to several "
-          + "sequences at once"
-      ]
+          + "sequences at once")
     }
-    if let alone, alone.prediction == nil {
-      return [
-        "\(cluster.nodes[0].name) alone cannot hold the model: it lacks "
-          + Quantity.describe(bytes: alone.missingBytes)
-      ]
-    }
-    return []
+    return advice
   }
 }
 
