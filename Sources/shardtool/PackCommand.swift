@@ -30,7 +30,8 @@ struct PackCommand: ParsableCommand {
 
   func run() throws {
     let report = try Self.pack(
-      checkpoint, plan: plan, output: output, threads: threads, common: common)
+      checkpoint, plan: plan, output: output,
+      threads: threads.threads ?? WorkerPool.defaultThreadCount, common: common)
     if common.json {
       Console.write(report.json)
     } else {
@@ -41,13 +42,11 @@ struct PackCommand: ParsableCommand {
 
   /// Packs with a progress bar.
   static func pack(
-    _ checkpoint: String, plan: String, output: String, threads: ThreadOptions,
-    common: CommonOptions
+    _ checkpoint: String, plan: String, output: String, threads: Int, common: CommonOptions
   ) throws -> PackReport {
     let bar = common.makeProgressBar()
     defer { bar.finish() }
     return try PackPreparation.pack(
-      checkpoint: checkpoint, plan: plan, to: output,
-      threads: threads.threads ?? WorkerPool.defaultThreadCount, progress: bar.handler)
+      checkpoint: checkpoint, plan: plan, to: output, threads: threads, progress: bar.handler)
   }
 }

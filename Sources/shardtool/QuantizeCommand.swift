@@ -32,7 +32,8 @@ struct QuantizeCommand: ParsableCommand {
 
   func run() throws {
     let report = try Self.quantize(
-      checkpoint, recipe: recipe, output: output, threads: threads, common: common)
+      checkpoint, recipe: recipe, output: output,
+      threads: threads.threads ?? WorkerPool.defaultThreadCount, common: common)
     if common.json {
       Console.write(report.json)
     } else {
@@ -43,8 +44,7 @@ struct QuantizeCommand: ParsableCommand {
 
   /// Quantizes with a progress bar, and prints what is odd in the checkpoint.
   static func quantize(
-    _ checkpoint: String, recipe: RecipeOptions, output: String, threads: ThreadOptions,
-    common: CommonOptions
+    _ checkpoint: String, recipe: RecipeOptions, output: String, threads: Int, common: CommonOptions
   ) throws -> QuantizeReport {
     let quantizer = try Quantizer(
       try Checkpoint(directory: checkpoint), recipe: try recipe.read())
@@ -52,8 +52,7 @@ struct QuantizeCommand: ParsableCommand {
     let bar = common.makeProgressBar()
     defer { bar.finish() }
     return try quantizer.run(
-      to: output, pool: WorkerPool(threads: threads.threads ?? WorkerPool.defaultThreadCount),
-      progress: bar.handler)
+      to: output, pool: WorkerPool(threads: threads), progress: bar.handler)
   }
 }
 

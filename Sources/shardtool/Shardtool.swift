@@ -13,6 +13,7 @@ struct Shardtool: ParsableCommand {
       PackCommand.self,
       VerifyCommand.self,
       InspectCommand.self,
+      PrepareCommand.self,
       TokenizeCommand.self,
       DetokenizeCommand.self,
     ]

@@ -1,0 +1,63 @@
+import ArgumentParser
+import CommandLineSupport
+import Quantization
+import ShardPlanning
+import StrictJSON
+import TensorCore
+import TensorKernels
+
+struct PrepareCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "prepare",
+    abstract: "Quantizes, plans and packs in one go.",
+    discussion: """
+      Example: shardtool prepare ~/models/mistral-7b --bits 4 --nodes 3 --ram 8G
+
+      The same as quantize, plan and pack one after the other. A run that was killed goes on \
+      where it stood when the same command is given again.
+      """)
+
+  @Argument(help: ArgumentHelp("The checkpoint's directory.", valueName: "checkpoint"))
+  var checkpoint = "."
+
+  @OptionGroup var recipe: RecipeOptions
+  @OptionGroup var plan: PlanOptions
+
+  @Option(
+    name: .shortAndLong,
+    help: "Where to write: quantized, plan.json and bundles appear in this directory.")
+  var output = "shards"
+
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    // Mistakes in the options for planning are told before the long work begins.
+    let cluster = try plan.cluster()
+    let quantizedPath = "\(output)/quantized"
+    let planPath = "\(output)/plan.json"
+    let bundlePath = "\(output)/bundles"
+    let threads = WorkerPool.defaultThreadCount
+
+    let quantized = try QuantizeCommand.quantize(
+      checkpoint, recipe: recipe, output: quantizedPath, threads: threads, common: common)
+    if !common.json { Console.write(QuantizeText.render(quantized) + "\n") }
+
+    let source = try CheckpointFootprint(QuantizedCheckpoint(directory: quantizedPath))
+    let planned = try Planner(source: source, cluster: cluster)
+      .report(try plan.request(for: source.facts))
+    try planned.plan.write(to: planPath)
+    if !common.json { Console.write(PlanText.render(planned) + "\n") }
+
+    let packed = try PackCommand.pack(
+      quantizedPath, plan: planPath, output: bundlePath, threads: threads, common: common)
+    if common.json {
+      Console.write([
+        "schema": "shardtool.prepare/1", "quantization": quantized.json, "plan": planned.json,
+        "bundle": packed.json,
+      ])
+    } else {
+      Console.write(PackText.render(packed))
+      common.note("bundle written to \(bundlePath)")
+    }
+  }
+}
