@@ -124,7 +124,7 @@ public final class NodeServer: Sendable {
 
   /// Connects to the next node, again while it does not answer, for a moment.
   private func dial(_ peer: ControlMessage.Peer, run: Int) {
-    let patience = Monotonic.now() + .milliseconds(1500)
+    let patience = Monotonic.now() + .seconds(1)
     while true {
       do throws(TransportFault) {
         let link = try transport.connect(to: peer.address, timeout: .seconds(1), handler: self)

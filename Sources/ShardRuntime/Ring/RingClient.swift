@@ -51,7 +51,7 @@ final class RingClient: Sendable {
         next: next.map { ControlMessage.Peer(name: $0.name, address: $0.address) })
       try? link.send(ControlMessage.join(join).frame)
     }
-    try wait(.joining, atMost: .seconds(5)) { state in
+    try wait(.joining, atMost: .seconds(3)) { state in
       state.peers.allSatisfy(\.hasJoined) ? true : nil
     }
   }
