@@ -39,7 +39,7 @@ extension EndToEnd {
       let end = try #require(program.finish(withinSeconds: 10))
       let seconds = Date().timeIntervalSince(start)
       #expect(end.status == 69 && !end.bySignal, "\(end): \(program.errors)")
-      #expect(seconds < (signal == SIGKILL ? 3 : 4.2), "\(seconds) s")
+      #expect(seconds < (signal == SIGKILL ? 3 : 3.5), "\(seconds) s")
       #expect(program.errors.contains("node-\(child + 1)"), "\(program.errors)")
       #expect(program.output.hasSuffix("\n"))
       expectGone(children)
