@@ -134,6 +134,35 @@ extension EndToEnd {
           == (78, "generation.longerThanContext"))
     }
 
+    @Test func aCheckpointWithoutTokenizerTakesIds() throws {
+      let directory = try TemporaryDirectory()
+      for name in ["config.json", "model.safetensors"] {
+        try FileManager.default.copyItem(
+          atPath: "\(PreparedModels.source)/\(name)", toPath: directory.appending(name))
+      }
+      for arguments in [["quantize"], ["plan", "--nodes", "2", "--ram", "8G"], ["pack"]] {
+        let run = try ProgramRun.run("shardtool", arguments + ["--quiet"], in: directory.path)
+        #expect(run.status == 0, "\(run.errors)")
+      }
+      let ids = "1,577,576,261,478,575,286,261"
+      let options = ["--token-ids", ids, "--max-tokens", "12"]
+      let models = try PreparedModels.shared.get()
+      let whole = try shardrun(
+        ["generate", try models.bundle(bits: 4, split: [6]), "--json"] + options)
+      let expected = try #require(try JSONParsing().parse(whole.output)["token_ids"]?.array)
+      let run = try shardrun(["generate"] + options, in: directory.path)
+      let words = expected.compactMap(\.int).map(String.init).joined(separator: " ")
+      #expect(run.output.trimmingCharacters(in: .whitespacesAndNewlines) == words)
+      let json = try JSONParsing().parse(
+        try shardrun(["generate", "--json"] + options, in: directory.path).output)
+      #expect(json["text"] == .null && json["token_ids"]?.array == expected)
+      #expect(try shardrun(["--max-tokens", "3"], in: directory.path).output.count > 3)
+      let text = try ProgramRun.run(
+        "shardrun", ["generate", "--prompt", "Once"], in: directory.path)
+      #expect(text.status == 64 && text.errors.contains("--token-ids"))
+      _ = try shardrun(["score", "--token-ids", ids, "--context", "8"], in: directory.path)
+    }
+
     @Test func everyFormOfTokenFileIsRead() throws {
       let models = try PreparedModels.shared.get()
       let bundle = try models.bundle(bits: 4, split: [6])

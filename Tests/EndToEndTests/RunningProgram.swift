@@ -12,7 +12,8 @@ final class RunningProgram: @unchecked Sendable {
   private var errorBytes = Data()
   private let readers = DispatchGroup()
 
-  init(_ program: String, _ arguments: [String], in directory: String? = nil,
+  init(
+    _ program: String, _ arguments: [String], in directory: String? = nil,
     environment: [String: String] = [:], input: FileHandle = .nullDevice
   ) throws {
     process.executableURL = URL(fileURLWithPath: "\(Places.programs)/\(program)")

@@ -14,7 +14,9 @@ func violations(of name: String, _ value: JSONValue) throws -> [String] {
 /// The few keywords of JSON Schema that our schemas use.
 private func violations(_ schema: JSONValue, _ value: JSONValue, place: String) -> [String] {
   var found: [String] = []
-  if let constant = schema["const"], constant != value { found.append("\(place) is not \(constant)") }
+  if let constant = schema["const"], constant != value {
+    found.append("\(place) is not \(constant)")
+  }
   if let cases = schema["enum"]?.array, !cases.contains(value) {
     found.append("\(place) is none of \(cases)")
   }
@@ -100,8 +102,10 @@ extension EndToEnd {
       let weights = try #require(result["weight_bytes_per_token"]?.int)
       #expect(weights > 1_000_000 && weights < 3_000_000)
       #expect((result["read_bandwidth_bytes_per_second"]?.double ?? 0) > 1e9)
-      #expect(result["nodes"]?.array?.allSatisfy {
-        ($0["decode_seconds_per_token"]?.double ?? 0) > 0 } == true)
+      #expect(
+        result["nodes"]?.array?.allSatisfy {
+          ($0["decode_seconds_per_token"]?.double ?? 0) > 0
+        } == true)
     }
   }
 }

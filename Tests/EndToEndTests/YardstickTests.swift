@@ -94,8 +94,10 @@ extension EndToEnd {
       let columns = stored.logits.count / windows.count
       let name = Directory.name(of: model)
       print("\(name), 16 bits: perplexity \(stored.perplexity), golden \(expected)")
-      let bars = [8: 3 * (try plain(bits: 8, group: 64)),
-        4: (name == "tiny-fable" ? 0.9 : 0.7) * (try plain(bits: 4, group: 32))]
+      let bars = [
+        8: 3 * (try plain(bits: 8, group: 64)),
+        4: (name == "tiny-fable" ? 0.9 : 0.7) * (try plain(bits: 4, group: 32)),
+      ]
       for (bits, bar) in bars.sorted(by: { $0.key > $1.key }) {
         let found = try measure(model, bits: bits, ids: windows)
         let divergence = Self.divergence(stored.logits, found.logits, columns: columns)

@@ -62,9 +62,11 @@ struct StartCommand: ParsableCommand {
     }
     if prompt == nil, Console.inputIsTerminal {
       common.note("type a beginning; Ctrl-D ends")
+      var briefly = continuation
+      briefly.showsNodes = false
       while !interruption.isRequested, let line = PromptInput.line(interruption) {
         let ids = try model.encode(line, addSpecialTokens: true)
-        if !line.isEmpty { try continuation.run(ids) }
+        if !line.isEmpty { try briefly.run(ids) }
       }
       return
     }

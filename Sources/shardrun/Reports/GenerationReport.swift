@@ -10,7 +10,7 @@ struct GenerationReport {
   let nodes: NodeReport
 
   /// Statistics in a few lines.
-  func lines(nodeCount: Int) -> [String] {
+  func lines(withNodes: Bool) -> [String] {
     let timings = result.timings
     var line = "prompt \(timings.promptTokens) tokens"
     line += Self.rate(timings.prefillTokensPerSecond)
@@ -19,7 +19,7 @@ struct GenerationReport {
     line += ", first token after \(Self.milliseconds(timings.firstTokenSeconds))"
     line += " (loading \(Self.milliseconds(loadSeconds)))"
     line += ", ended by \(result.finishReason.rawValue)"
-    return [line] + (nodeCount > 1 ? nodes.lines : [])
+    return [line] + (withNodes ? nodes.lines : [])
   }
 
   private static func rate(_ rate: Double?) -> String {

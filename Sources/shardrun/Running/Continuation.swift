@@ -9,6 +9,8 @@ struct Continuation {
   let sampling: SamplingParameters
   let common: CommonOptions
   let interruption: Interruption
+  /// Whether statistics have a line for each node where there are several.
+  var showsNodes = true
 
   /// Generates; text goes to standard output as it comes, or JSON at the end.
   ///
@@ -48,7 +50,8 @@ struct Continuation {
     if common.json {
       if result.finishReason != .interrupted { Console.write(report.json) }
     } else {
-      for line in report.lines(nodeCount: model.package.nodeNames.count) { common.note(line) }
+      let withNodes = showsNodes && model.package.nodeNames.count > 1
+      for line in report.lines(withNodes: withNodes) { common.note(line) }
     }
   }
 }

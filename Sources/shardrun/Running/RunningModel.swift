@@ -37,7 +37,8 @@ final class RunningModel {
     self.package = package
     let others = package.nodeNames.filter { $0 != package.node }
     let peers = try Self.peers(of: package, path, place, others)
-    let cluster = try peers == nil && !others.isEmpty
+    let cluster =
+      try peers == nil && !others.isEmpty
       ? LocalCluster(
         bundle: path, nodes: others, program: try Self.programPath(),
         options: place.compute.threads.map { ["--threads", "\($0)"] } ?? [])
@@ -50,9 +51,11 @@ final class RunningModel {
       let bar = common.makeProgressBar()
       shard = try LoadedShard(package: package, compute: compute, progress: bar.handler)
       bar.finish()
-      tokenizer = Tokenizer.hasFiles(Array(package.assets.keys))
+      tokenizer =
+        Tokenizer.hasFiles(Array(package.assets.keys))
         ? try Tokenizer.load(files: package.assets) : nil
-      let addresses = try peers
+      let addresses =
+        try peers
         ?? cluster?.addresses(isInterrupted: { interruption.isRequested }) ?? []
       var options = InferencePipeline.Options()
       options.prefillChunk = place.prefillChunk
@@ -64,6 +67,10 @@ final class RunningModel {
       throw reason
     }
     loadSeconds = (ContinuousClock.now - start).seconds
+    let planned = shard.plan.settings.prefillChunk
+    if let wanted = place.prefillChunk, wanted > planned {
+      common.note("--prefill-chunk \(wanted): taking \(planned), the most that was planned")
+    }
   }
 
   /// Runs some work; where it fails because a node's process ended, the error says so.

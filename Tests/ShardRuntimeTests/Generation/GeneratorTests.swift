@@ -57,21 +57,26 @@ import Testing
   }
 
   @Test func refusesWhatCannotBeRun() {
-    #expect(performing: {
-      _ = try generate(GenerationRequest(promptIds: [], maximumTokens: 4))
-    }, throws: { ($0 as? GenerationFault)?.code == "generation.noTokens" })
-    #expect(performing: {
-      _ = try generate(GenerationRequest(promptIds: [1, 50], maximumTokens: 4))
-    }, throws: { error in
-      let fault = error as? GenerationFault
-      return fault?.exitStatus == .badData && fault?.context["place"] == "1"
-    })
-    #expect(performing: {
-      _ = try generate(GenerationRequest(promptIds: [-1], maximumTokens: 4))
-    }, throws: { ($0 as? GenerationFault)?.code == "generation.tokenOutsideVocabulary" })
-    #expect(performing: {
-      _ = try generate(GenerationRequest(promptIds: [1, 2, 3], maximumTokens: 4), context: 2)
-    }, throws: { ($0 as? GenerationFault)?.exitStatus == .doesNotFit })
+    #expect(
+      performing: {
+        _ = try generate(GenerationRequest(promptIds: [], maximumTokens: 4))
+      }, throws: { ($0 as? GenerationFault)?.code == "generation.noTokens" })
+    #expect(
+      performing: {
+        _ = try generate(GenerationRequest(promptIds: [1, 50], maximumTokens: 4))
+      },
+      throws: { error in
+        let fault = error as? GenerationFault
+        return fault?.exitStatus == .badData && fault?.context["place"] == "1"
+      })
+    #expect(
+      performing: {
+        _ = try generate(GenerationRequest(promptIds: [-1], maximumTokens: 4))
+      }, throws: { ($0 as? GenerationFault)?.code == "generation.tokenOutsideVocabulary" })
+    #expect(
+      performing: {
+        _ = try generate(GenerationRequest(promptIds: [1, 2, 3], maximumTokens: 4), context: 2)
+      }, throws: { ($0 as? GenerationFault)?.exitStatus == .doesNotFit })
   }
 
   @Test func passesOnWhatTheRingThrows() {

@@ -35,8 +35,9 @@ import Testing
   }
 
   @Test func reportsAProgramThatIsNotThere() {
-    #expect(performing: {
-      _ = try ChildProcess(program: "/nonexistent/program", arguments: [])
-    }, throws: { ($0 as? LocalFault)?.code == "local.cannotStart" })
+    #expect(
+      performing: {
+        _ = try ChildProcess(program: "/nonexistent/program", arguments: [])
+      }, throws: { ($0 as? LocalFault)?.code == "local.cannotStart" })
   }
 }

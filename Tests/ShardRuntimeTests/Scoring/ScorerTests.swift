@@ -65,23 +65,27 @@ import Testing
 
   @Test func refusesWhatDoesNotFit() throws {
     let ids = [Int32](repeating: 1, count: 11)
-    #expect(performing: {
-      _ = try scorer(context: 10).score(ids)
-    }, throws: { ($0 as? GenerationFault)?.code == "generation.longerThanContext" })
-    #expect(performing: {
-      _ = try scorer(context: 10).score(ids, pieces: .behindBOS(0, context: 12))
-    }, throws: { ($0 as? GenerationFault)?.code == "generation.longerThanContext" })
+    #expect(
+      performing: {
+        _ = try scorer(context: 10).score(ids)
+      }, throws: { ($0 as? GenerationFault)?.code == "generation.longerThanContext" })
+    #expect(
+      performing: {
+        _ = try scorer(context: 10).score(ids, pieces: .behindBOS(0, context: 12))
+      }, throws: { ($0 as? GenerationFault)?.code == "generation.longerThanContext" })
     #expect(try scorer(context: 10).score(ids, pieces: .behindBOS(0, context: 11)).tokens == 11)
-    #expect(performing: {
-      _ = try scorer().score(ids, pieces: .behindBOS(20, context: 5))
-    }, throws: { ($0 as? GenerationFault)?.code == "generation.tokenOutsideVocabulary" })
+    #expect(
+      performing: {
+        _ = try scorer().score(ids, pieces: .behindBOS(20, context: 5))
+      }, throws: { ($0 as? GenerationFault)?.code == "generation.tokenOutsideVocabulary" })
   }
 
   @Test func endsWhereTheUserHasEnough() throws {
     let ids = [Int32](repeating: 1, count: 11)
-    #expect(performing: {
-      _ = try scorer().score(ids, pieces: .behindBOS(0, context: 4), progress: { $0 < 6 })
-    }, throws: { ($0 as? GenerationFault)?.code == "generation.interrupted" })
+    #expect(
+      performing: {
+        _ = try scorer().score(ids, pieces: .behindBOS(0, context: 4), progress: { $0 < 6 })
+      }, throws: { ($0 as? GenerationFault)?.code == "generation.interrupted" })
     #expect(runner.runs.count == 2)
   }
 }

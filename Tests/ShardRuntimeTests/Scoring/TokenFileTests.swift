@@ -37,11 +37,13 @@ import Testing
   ])
   func namesTheFirstBadByte(text: String, offset: Int) throws {
     let path = try file(text)
-    #expect(performing: { try TokenFile.read(path) }, throws: { error in
-      let fault = error as? GenerationFault
-      return fault?.code == "generation.badTokenFile" && fault?.context["file"] == path
-        && fault?.context["offset"] == "\(offset)" && fault?.exitStatus == .badData
-    })
+    #expect(
+      performing: { try TokenFile.read(path) },
+      throws: { error in
+        let fault = error as? GenerationFault
+        return fault?.code == "generation.badTokenFile" && fault?.context["file"] == path
+          && fault?.context["offset"] == "\(offset)" && fault?.exitStatus == .badData
+      })
   }
 
   @Test func namesWhatASafetensorsFileLacks() throws {
