@@ -58,8 +58,7 @@ public final class Tokenizer: Sendable {
   /// - Parameter addSpecialTokens: whether what the tokenizer puts around a text, such as a
   ///   beginning-of-sequence token, is added.
   public func encode(_ text: String, addSpecialTokens: Bool) -> [Int32] {
-    let ids = encode(bytes: Array(text.utf8))
-    return addSpecialTokens ? postProcessor.process(ids) : ids
+    postProcessor.process(encode(bytes: Array(text.utf8)), addSpecialTokens: addSpecialTokens)
   }
 
   private func encode(bytes: [UInt8]) -> [Int32] {

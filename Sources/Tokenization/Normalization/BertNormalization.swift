@@ -38,12 +38,13 @@ struct BertNormalization: Sendable {
     case 0x09, 0x0A, 0x0D: result.append(0x20)
     case 0, 0xFFFD: break
     default:
-      if GeneralCategories.shared.contains(.other, scalar) { return }
+      if GeneralCategories.shared.contains(Self.control, scalar) { return }
       let isSpace = GeneralCategories.shared.contains(.whiteSpace, scalar)
       UTF8Text.append(isSpace ? 0x20 : scalar, to: &result)
     }
   }
 
+  private static let control = CategorySet([.Cc, .Cf, .Cs, .Co, .whiteSpaceControl])
   private static let chinese: [ClosedRange<UInt32>] = [
     0x4E00...0x9FFF, 0x3400...0x4DBF, 0x20000...0x2A6DF, 0x2A700...0x2B73F, 0x2B740...0x2B81F,
     0x2B920...0x2CEAF, 0xF900...0xFAFF, 0x2F800...0x2FA1F,

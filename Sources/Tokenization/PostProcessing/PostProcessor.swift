@@ -79,10 +79,11 @@ struct PostProcessor: Sendable {
     return Int32(id)
   }
 
-  /// The ids around the text: before it, and after.
-  ///
-  /// A template that drops or repeats the text is followed too.
-  func process(_ ids: [Int32]) -> [Int32] {
+  /// The ids of a text with what belongs around them; a template that drops or repeats the text
+  /// is followed even where no special tokens are wanted.
+  func process(_ ids: [Int32], addSpecialTokens: Bool) -> [Int32] {
+    let items = addSpecialTokens ? items : items.filter { $0 == .text }
+    if items == [.text] { return ids }
     var result: [Int32] = []
     result.reserveCapacity(ids.count + items.count)
     for item in items {

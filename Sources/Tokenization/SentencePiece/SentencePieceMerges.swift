@@ -21,18 +21,16 @@ struct SentencePieceMerges: Sendable {
 
   init(
     _ pieces: [SentencePieceFile.Piece], _ textual: ByteStringTable, _ textualIDs: [Int32],
-    _ userDefined: ByteTrie, reserved: [[UInt8]: Int32]
+    _ userDefined: ByteTrie
   ) {
     var symbols = textual
-    var ids = textualIDs.indices.map { reserved[Array(textual[$0])] ?? textualIDs[$0] }
+    var ids = textualIDs
     for entry in 0..<textual.count {
       let text = textual[entry]
       var offset = text.startIndex
       while offset < text.endIndex {
         let end = offset + UTF8Text.length(firstByte: text[offset])
-        if symbols.insert(text[offset..<end]) != nil {
-          ids.append(reserved[Array(text[offset..<end])] ?? -1)
-        }
+        if symbols.insert(text[offset..<end]) != nil { ids.append(-1) }
         offset = end
       }
     }
@@ -171,8 +169,7 @@ struct SentencePieceMerges: Sendable {
         offset = end
       } else {
         let end = offset + UTF8Text.length(firstByte: text[offset])
-        let id = model.id(text, offset, end) ?? model.unknown
-        output.append(id, text, offset, end, &result)
+        output.append(model.unknown, text, offset, end, &result)
         offset = end
       }
     }

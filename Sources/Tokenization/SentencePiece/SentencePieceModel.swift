@@ -55,7 +55,7 @@ struct SentencePieceModel: Sendable {
     case .bpe:
       algorithm = .bytePairs(
         SentencePieceMerges(
-          file.pieces, index.textual, index.textualIDs, index.userDefined, reserved: index.reserved))
+          file.pieces, index.textual, index.textualIDs, index.userDefined))
     case .unigram:
       algorithm = .unigram(UnigramLattice(file.pieces, unknown: unknown))
     case .char: algorithm = .scalars
@@ -68,11 +68,6 @@ struct SentencePieceModel: Sendable {
   /// The id of a piece by its text.
   func id(of text: [UInt8]) -> Int32? {
     reserved[text] ?? textual.find(text).map { textualIDs[$0] }
-  }
-
-  func id(_ text: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Int32? {
-    if let entry = textual.find(text, start, end) { return textualIDs[entry] }
-    return reserved[(start..<end).map { text[$0] }]
   }
 
   /// Appends the ids of a text, which is taken literally: no control piece is found in it.
@@ -96,7 +91,7 @@ struct SentencePieceModel: Sendable {
       var offset = 0
       while offset < normalized.count {
         let end = offset + UTF8Text.length(firstByte: normalized[offset])
-        let id = self.id(of: Array(normalized[offset..<end])) ?? unknown
+        let id = textual.find(normalized.span, offset, end).map { textualIDs[$0] } ?? unknown
         output.append(id, normalized.span, offset, end, &ids)
         offset = end
       }

@@ -1,25 +1,21 @@
 /// The best segmentation under a unigram language model.
 ///
-/// Source: Kudo 2018; sentencepiece, `unigram_model.cc`, whose float arithmetic is followed.
+/// Source: Kudo 2018. Scores, ties and the weight of user-defined pieces are those that
+/// sentencepiece 0.2.3 shows.
 struct UnigramLattice: Sendable {
   private let trie: ByteTrie
   private let scores: [Float]
   private let isUserDefined: [Bool]
   private let unknown: Int32
   private let unknownScore: Float
-  private let maximumScore: Float
 
   private static let unknownPenalty: Float = 10
 
   init(_ pieces: [SentencePieceFile.Piece], unknown: Int32) {
     var trie = ByteTrie()
     var minimum = Float.greatestFiniteMagnitude
-    var maximum = Float.leastNormalMagnitude
     for (id, piece) in pieces.enumerated() {
-      if piece.kind == .normal {
-        minimum = min(minimum, piece.score)
-        maximum = max(maximum, piece.score)
-      }
+      if piece.kind == .normal { minimum = min(minimum, piece.score) }
       if piece.kind == .normal || piece.kind == .userDefined {
         trie.insert(piece.text, value: Int32(id))
       }
@@ -29,7 +25,6 @@ struct UnigramLattice: Sendable {
     isUserDefined = pieces.map { $0.kind == .userDefined }
     self.unknown = unknown
     unknownScore = minimum - Self.unknownPenalty
-    maximumScore = maximum
   }
 
   private struct Node {
@@ -48,15 +43,14 @@ struct UnigramLattice: Sendable {
       let length = UTF8Text.length(firstByte: text[start])
       var hasSingle = false
       trie.forEachMatch(text.span, start, text.count) { matched, id in
-        let candidate =
-          isUserDefined[id]
-          ? Double(Float(matched) * maximumScore) - 0.1 + Double(scoreHere)
-          : Double(scores[id] + scoreHere)
+        // A user-defined piece is preferred, a longer one more so.
+        let score = isUserDefined[id] ? 0.1 * Float(matched - 1) : scores[id]
+        let candidate = score + scoreHere
         Self.offer(&nodes[start + matched], Int32(id), candidate, start)
         if matched == length { hasSingle = true }
       }
       if !hasSingle {
-        Self.offer(&nodes[start + length], unknown, Double(unknownScore + scoreHere), start)
+        Self.offer(&nodes[start + length], unknown, unknownScore + scoreHere, start)
       }
       start += length
     }
@@ -69,8 +63,8 @@ struct UnigramLattice: Sendable {
     return path.reversed()
   }
 
-  private static func offer(_ node: inout Node, _ id: Int32, _ candidate: Double, _ start: Int) {
-    guard node.start < 0 || candidate > Double(node.score) else { return }
-    node = Node(id: id, score: Float(candidate), start: start)
+  private static func offer(_ node: inout Node, _ id: Int32, _ candidate: Float, _ start: Int) {
+    guard node.start < 0 || candidate > node.score else { return }
+    node = Node(id: id, score: candidate, start: start)
   }
 }
