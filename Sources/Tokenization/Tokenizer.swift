@@ -34,7 +34,7 @@ public final class Tokenizer: Sendable {
     model = definition.model
     normalizer = definition.normalizer
     preTokenizer = definition.preTokenizer?.steps ?? []
-    added = AddedVocabulary(definition.addedTokens, normalizer: definition.normalizer)
+    added = AddedVocabulary(definition.addedTokens.tokens, normalizer: definition.normalizer)
     postProcessor = definition.postProcessor
     decoder = definition.decoder
     prefixesEveryStretch = definition.prefixesEveryStretch

@@ -69,13 +69,14 @@ extension Tokenizer {
 extension TokenizerDefinition {
   /// The id of a token.
   func id(of token: [UInt8]) -> Int32? {
-    if let added = addedTokens.last(where: { $0.content == token }) { return added.id }
+    if let added = addedTokens[token] { return added.id }
     switch model {
     case .bytePairs(let model): return model.vocabulary.id(of: token)
     case .sentencePiece(let model): return model.id(of: token)
     }
   }
 
+  /// The model's token with an id.
   func token(_ id: Int32) -> [UInt8]? {
     switch model {
     case .bytePairs(let model): return model.vocabulary.token(id).map { Array($0) }
@@ -86,24 +87,6 @@ extension TokenizerDefinition {
 
   /// Adds a token after looking whether its id is free.
   mutating func add(_ token: AddedToken, file: String) throws(TokenizationFault) {
-    guard token.content.count <= AddedToken.maximumByteCount else {
-      throw .malformed(
-        file, "an added token has \(token.content.count) bytes, more than "
-          + "\(AddedToken.maximumByteCount)")
-    }
-    guard token.id >= 0, token.id < 1 << 24 else {
-      throw .malformed(file, "the added token \(token.name) has the id \(token.id)")
-    }
-    if let other = addedTokens.first(where: { $0.id == token.id && $0.content != token.content }) {
-      throw .malformed(
-        file, "the added tokens \(other.name) and \(token.name) have the same id \(token.id)")
-    }
-    if let known = self.token(token.id), known != token.content {
-      let name = Excerpt.quoted(String(decoding: known, as: UTF8.self))
-      throw .malformed(
-        file, "the added token \(token.name) has the id \(token.id), which is that of \(name)")
-    }
-    addedTokens.removeAll { $0.content == token.content }
-    addedTokens.append(token)
+    try addedTokens.add(token, known: self.token(token.id), file: file)
   }
 }

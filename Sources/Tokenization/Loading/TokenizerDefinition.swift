@@ -3,7 +3,7 @@ struct TokenizerDefinition {
   var model: Tokenizer.Model
   var normalizer: Normalizer?
   var preTokenizer: PreTokenizer?
-  var addedTokens: [AddedToken] = []
+  var addedTokens = AddedTokenList()
   var postProcessor = PostProcessor.none
   var decoder = TokenDecoder.none
   var prefixesEveryStretch = true

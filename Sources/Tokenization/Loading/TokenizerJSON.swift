@@ -142,7 +142,7 @@ enum TokenizerJSON {
     }
     for token in settings.addedTokens
     where definition.id(of: token.content) == nil && definition.token(token.id) == nil
-      && !definition.addedTokens.contains(where: { $0.id == token.id })
+      && definition.addedTokens[token.id] == nil
     {
       try definition.add(token, file: "tokenizer_config.json")
     }

@@ -69,9 +69,7 @@ enum VocabularyAndMerges {
     texts += settings.additionalSpecialTokens + ["<|endoftext|>"]
     for text in texts {
       let content = Array(text.utf8)
-      if let known = definition.addedTokens.first(where: { $0.content == content }), known.isSpecial {
-        continue
-      }
+      if definition.addedTokens[content]?.isSpecial == true { continue }
       guard let id = definition.id(of: content) else { continue }
       try definition.add(
         AddedToken(content: content, id: id, isSpecial: true), file: "tokenizer_config.json")

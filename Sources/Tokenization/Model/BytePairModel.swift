@@ -2,14 +2,6 @@
 ///
 /// Source: Sennrich et al. 2016; the behaviour in corners is that of the `tokenizers` library.
 struct BytePairModel: Sendable {
-  /// How the text of a word becomes the first symbols.
-  enum Alphabet: Sendable {
-    /// Each scalar is a token, if it is in the vocabulary.
-    case scalars
-    /// Each byte is a token; -1 where the vocabulary lacks it.
-    case bytes([Int32])
-  }
-
   struct Options: Sendable {
     var unknown: Int32?
     var fusesUnknown = false
@@ -27,6 +19,8 @@ struct BytePairModel: Sendable {
   private let boundary: MetaspaceBoundary
   /// The symbol of each byte in byte-level text.
   private let byteSymbols: [Int32]
+  /// The symbol of each ASCII character; -1 where there is none.
+  private let asciiSymbols: [Int32]
   /// Tokens by the bytes they stand for in byte-level text, where merges may be skipped.
   private let byteLevelWords: ByteStringTable
   private let byteLevelIDs: [Int32]
@@ -43,6 +37,7 @@ struct BytePairModel: Sendable {
       UTF8Text.append(scalar, to: &text)
       return vocabulary.id(of: text) ?? -1
     }
+    asciiSymbols = (0..<128).map { vocabulary.id(of: [UInt8($0)]) ?? -1 }
     var words = ByteStringTable()
     var ids: [Int32] = []
     if options.ignoresMerges {
@@ -137,7 +132,14 @@ struct BytePairModel: Sendable {
     var isUnknown = false
     var offset = start
     while offset < end {
-      let stop = offset + UTF8Text.length(firstByte: text[offset])
+      let first = text[offset]
+      if takesBytes, first < 0x80, asciiSymbols[Int(first)] >= 0 {
+        if isUnknown { flushUnknown(&isUnknown, &ids) }
+        ids.append(asciiSymbols[Int(first)])
+        offset &+= 1
+        continue
+      }
+      let stop = offset + UTF8Text.length(firstByte: first)
       if takesBytes {
         if let id = vocabulary.id(text, offset, stop) {
           flushUnknown(&isUnknown, &ids)

@@ -58,10 +58,13 @@ struct WordScanner: Sendable {
 private struct ScalarCursor {
   private let categories = GeneralCategories.shared
 
-  private static let letter = CategorySet.letter.rawValue
-  private static let number = CategorySet.number.rawValue
-  private static let space = CategorySet.whiteSpace.rawValue
-  private static let word = letter | number | space
+  private let letter = CategorySet.letter.rawValue
+  private let number = CategorySet.number.rawValue
+  private let space = CategorySet.whiteSpace.rawValue
+  /// What is not punctuation, symbol, mark or other.
+  private let word: UInt32
+
+  init() { word = letter | number | space }
 
   /// Category bit and length of the scalar at `offset`.
   @inline(__always)
@@ -92,9 +95,9 @@ private struct ScalarCursor {
     var content = start
     if first == UInt8(ascii: " "), start &+ 1 < end { content = start &+ 1 }
     let (bit, length) = look(text, content)
-    if bit & Self.letter != 0 { return run(text, content &+ length, end, Self.letter) }
-    if bit & Self.number != 0 { return run(text, content &+ length, end, Self.number) }
-    if bit & Self.space == 0 { return run(text, content &+ length, end, ~Self.word) }
+    if bit & letter != 0 { return run(text, content &+ length, end, letter) }
+    if bit & number != 0 { return run(text, content &+ length, end, number) }
+    if bit & space == 0 { return run(text, content &+ length, end, ~word) }
     return spaces(text, start, end)
   }
 
@@ -104,7 +107,7 @@ private struct ScalarCursor {
     var last = start
     while offset < end {
       let (bit, length) = look(text, offset)
-      if bit & Self.space == 0 { return last > start ? last : offset }
+      if bit & space == 0 { return last > start ? last : offset }
       last = offset
       offset &+= length
     }
@@ -135,20 +138,20 @@ private struct ScalarCursor {
       return stop
     }
     let (bit, length) = look(text, start)
-    if bit & Self.letter != 0 { return run(text, start &+ length, end, Self.letter) }
-    if bit & Self.number != 0 { return numbers(text, start &+ length, end, digits) }
+    if bit & letter != 0 { return run(text, start &+ length, end, letter) }
+    if bit & number != 0 { return numbers(text, start &+ length, end, digits) }
     let isNewline = first == 0x0D || first == 0x0A
     let next = start &+ length
     if !isNewline, next < end {
       let (nextBit, nextLength) = look(text, next)
-      if nextBit & Self.letter != 0 { return run(text, next &+ nextLength, end, Self.letter) }
+      if nextBit & letter != 0 { return run(text, next &+ nextLength, end, letter) }
     }
     // ` ?[^\s\p{L}\p{N}]+[\r\n]*`
     var content = start
     if first == UInt8(ascii: " "), next < end { content = next }
     let (contentBit, contentLength) = look(text, content)
-    if contentBit & Self.word == 0 {
-      var stop = run(text, content &+ contentLength, end, ~Self.word)
+    if contentBit & word == 0 {
+      var stop = run(text, content &+ contentLength, end, ~word)
       while stop < end, text[stop] == 0x0D || text[stop] == 0x0A { stop &+= 1 }
       return stop
     }
@@ -162,7 +165,7 @@ private struct ScalarCursor {
     var count = 1
     while offset < end, count < digits {
       let (bit, length) = look(text, offset)
-      if bit & Self.number == 0 { break }
+      if bit & number == 0 { break }
       offset &+= length
       count &+= 1
     }
@@ -176,7 +179,7 @@ private struct ScalarCursor {
     var lineEnd: Int?
     while offset < end {
       let (bit, length) = look(text, offset)
-      if bit & Self.space == 0 { break }
+      if bit & space == 0 { break }
       last = offset
       offset &+= length
       if text[last] == 0x0D || text[last] == 0x0A { lineEnd = offset }
