@@ -1,15 +1,22 @@
 import Foundation
 import TestSupport
 
-/// A program of this build that runs while a test looks on.
+/// What a program has printed so far.
 ///
-// SAFETY: the collected bytes are read and written under the lock; the process is used by one
-// test at a time.
-final class RunningProgram: @unchecked Sendable {
-  private let process = Process()
+// SAFETY: the bytes are read and written under the lock.
+private final class Printed: @unchecked Sendable {
   private let lock = NSLock()
-  private var outputBytes = Data()
-  private var errorBytes = Data()
+  private var bytes = Data()
+
+  func append(_ data: Data) { lock.withLock { bytes.append(data) } }
+
+  var text: String { lock.withLock { String(decoding: bytes, as: UTF8.self) } }
+}
+
+/// A program of this build that runs while a test looks on, and no longer than that.
+final class RunningProgram {
+  private let process = Process()
+  private let printed = (output: Printed(), errors: Printed())
   private let readers = DispatchGroup()
 
   init(
@@ -25,21 +32,22 @@ final class RunningProgram: @unchecked Sendable {
     process.standardOutput = pipes.0
     process.standardError = pipes.1
     try process.run()
-    collect(pipes.0) { $0.outputBytes.append($1) }
-    collect(pipes.1) { $0.errorBytes.append($1) }
+    collect(pipes.0, printed.output)
+    collect(pipes.1, printed.errors)
   }
 
   deinit {
     if process.isRunning { kill(process.processIdentifier, SIGKILL) }
   }
 
-  private func collect(_ pipe: Pipe, _ store: @escaping @Sendable (RunningProgram, Data) -> Void) {
+  /// Reads a pipe to its end on a thread that does not keep this object.
+  private func collect(_ pipe: Pipe, _ printed: Printed) {
     readers.enter()
-    Thread.detachNewThread { [self] in
+    Thread.detachNewThread { [readers] in
       while true {
         let data = pipe.fileHandleForReading.availableData
         guard !data.isEmpty else { break }
-        lock.withLock { store(self, data) }
+        printed.append(data)
       }
       readers.leave()
     }
@@ -47,8 +55,8 @@ final class RunningProgram: @unchecked Sendable {
 
   var identifier: Int32 { process.processIdentifier }
   var isRunning: Bool { process.isRunning }
-  var output: String { lock.withLock { String(decoding: outputBytes, as: UTF8.self) } }
-  var errors: String { lock.withLock { String(decoding: errorBytes, as: UTF8.self) } }
+  var output: String { printed.output.text }
+  var errors: String { printed.errors.text }
 
   func send(_ signal: Int32) { kill(identifier, signal) }
 
