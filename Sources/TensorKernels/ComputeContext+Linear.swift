@@ -2,7 +2,7 @@ import CKernels
 import TensorCore
 
 extension ComputeContext {
-  /// Rounds the first `rows` rows of `x` to 8 bits.
+  /// Rounds the first `rows` rows of `x` to 8 bits and to 13 bits.
   ///
   /// Precondition: `q` has the columns of `x` and room for the rows.
   public func quantize(_ x: Matrix, rows: Int, into q: QuantizedActivations) {
@@ -10,10 +10,9 @@ extension ComputeContext {
     precondition(rows <= x.rowCapacity && rows <= q.rowCapacity, "\(rows) rows do not fit")
     divide(rows, costPerItem: x.columns) { part in
       let function = unsafe kernels.functions.quantize
+      var activations = unsafe q.activations
       for row in part {
-        unsafe function(
-          x.pointer + row * x.stride, x.columns,
-          q.codes(row: row), q.scales(row: row), q.offsets(row: row))
+        unsafe function(x.pointer + row * x.stride, x.columns, row, &activations)
       }
     }
   }
@@ -75,6 +74,7 @@ extension ck_activations {
   /// For weights that take activations as floats: never read.
   static var none: ck_activations {
     unsafe ck_activations(
-      codes: nil, scales: nil, offsets: nil, code_stride: 0, blocks: 0)
+      codes: nil, scales: nil, offsets: nil, fine_codes: nil, fine_scales: nil,
+      fine_offsets: nil, code_stride: 0, blocks: 0)
   }
 }

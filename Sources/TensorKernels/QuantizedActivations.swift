@@ -1,10 +1,12 @@
 import CKernels
 import TensorCore
 
-/// Activations in 8 bits: per block of 32 columns a scale (the largest magnitude / 127) and codes
-/// rounded to nearest, ties to even.
+/// Activations as integers: per block of 32 columns a scale and codes rounded to nearest, ties to
+/// even, in two forms: in 8 bits (the largest magnitude is 127) for q4 weights, in 13 bits (4095)
+/// for q8 weights, which 8 bits would make several times less accurate.
 ///
-/// Shapes: codes [rows, columns], scales [rows, columns / 32], sums of codes [rows, columns / 16].
+/// Shapes: codes [rows, columns], scales [rows, columns / 32], sums of codes [rows, columns / 16];
+/// fine codes as two bytes each, sums [rows, columns / 32].
 ///
 // SAFETY: as for a matrix: the code that shares it divides the rows.
 @safe public final class QuantizedActivations: @unchecked Sendable {
@@ -13,6 +15,9 @@ import TensorCore
   private let codes: AlignedBuffer
   private let scales: AlignedBuffer
   private let offsets: AlignedBuffer
+  private let fineCodes: AlignedBuffer
+  private let fineScales: AlignedBuffer
+  private let fineOffsets: AlignedBuffer
 
   public init(rows: Int, columns: Int) {
     precondition(rows >= 0 && columns >= 0, "activations cannot be \(rows) x \(columns)")
@@ -22,11 +27,14 @@ import TensorCore
     codes = AlignedBuffer(byteCount: rows * Self.codeStride(columns: columns))
     scales = AlignedBuffer(byteCount: rows * blocks * 4)
     offsets = AlignedBuffer(byteCount: rows * blocks * 8)
+    fineCodes = AlignedBuffer(byteCount: 2 * rows * Self.codeStride(columns: columns))
+    fineScales = AlignedBuffer(byteCount: rows * blocks * 4)
+    fineOffsets = AlignedBuffer(byteCount: rows * blocks * 4)
   }
 
   /// Bytes that activations of this shape take; the memory ledger counts with it.
   public static func byteCount(rows: Int, columns: Int) -> Int {
-    rows * (codeStride(columns: columns) + WeightFormat.blocks(columns: columns) * 12)
+    rows * (3 * codeStride(columns: columns) + WeightFormat.blocks(columns: columns) * 20)
   }
 
   /// Bytes from one row's codes to the next: an odd number of cache lines, so that the same
@@ -35,24 +43,15 @@ import TensorCore
     ((columns + 63) / 64 | 1) * 64
   }
 
-  private var blocks: Int { WeightFormat.blocks(columns: columns) }
-
-  @unsafe func codes(row: Int) -> UnsafeMutablePointer<Int8> {
-    unsafe codes.pointer.assumingMemoryBound(to: Int8.self)
-      + row * Self.codeStride(columns: columns)
-  }
-
-  @unsafe func scales(row: Int) -> UnsafeMutablePointer<Float> {
-    unsafe scales.pointer.assumingMemoryBound(to: Float.self) + row * blocks
-  }
-
-  @unsafe func offsets(row: Int) -> UnsafeMutablePointer<Int32> {
-    unsafe offsets.pointer.assumingMemoryBound(to: Int32.self) + row * blocks * 2
-  }
-
   @unsafe var activations: ck_activations {
     unsafe ck_activations(
-      codes: codes(row: 0), scales: scales(row: 0), offsets: offsets(row: 0),
-      code_stride: Self.codeStride(columns: columns), blocks: blocks)
+      codes: codes.pointer.assumingMemoryBound(to: Int8.self),
+      scales: scales.pointer.assumingMemoryBound(to: Float.self),
+      offsets: offsets.pointer.assumingMemoryBound(to: Int32.self),
+      fine_codes: fineCodes.pointer.assumingMemoryBound(to: Int8.self),
+      fine_scales: fineScales.pointer.assumingMemoryBound(to: Float.self),
+      fine_offsets: fineOffsets.pointer.assumingMemoryBound(to: Int32.self),
+      code_stride: Self.codeStride(columns: columns),
+      blocks: WeightFormat.blocks(columns: columns))
   }
 }

@@ -4,7 +4,7 @@ import CKernels
 public enum WeightFormat: String, Sendable, CaseIterable {
   case f32, f16, bf16, q8, q4
 
-  /// Whether products take activations in 8 bits, see `QuantizedActivations`.
+  /// Whether products take activations as integers, see `QuantizedActivations`.
   public var needsQuantizedActivations: Bool { self == .q8 || self == .q4 }
 
   var index: Int32 {

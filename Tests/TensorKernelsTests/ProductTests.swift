@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  /// Against a plain sum in double precision over the same 8-bit activations.
+  /// Against a plain sum in double precision over the same rounded activations.
   @Test(arguments: WeightFormat.allCases)
   func aProductIsTheSumOfItsProducts(_ format: WeightFormat) throws {
     var generator = SeededGenerator(seed: 15)
@@ -114,7 +114,12 @@ import Testing
     let y = try ComputeContext(threads: 1).product(weights.packed(), x, bias: bias, rows: 3)
     for token in 0..<3 {
       let values = x.row(token)
-      let rounded = format.needsQuantizedActivations ? Self.rounded(values) : values.map(Double.init)
+      let rounded =
+        switch format {
+        case .q4: Self.rounded(values, limit: 127)
+        case .q8: Self.rounded(values, limit: 4095)
+        default: values.map(Double.init)
+        }
       for row in 0..<19 {
         var sum = Double(bias.row(0)[row])
         var magnitude = abs(sum)
@@ -128,13 +133,13 @@ import Testing
     }
   }
 
-  /// Activations in 8 bits per 32, as docs/kernels.md defines them.
-  private static func rounded(_ values: [Float]) -> [Double] {
+  /// Activations as integers per 32 columns, as docs/kernels.md defines them.
+  private static func rounded(_ values: [Float], limit: Float) -> [Double] {
     stride(from: 0, to: values.count, by: 32).flatMap { first in
       let block = values[first..<min(first + 32, values.count)]
       let largest = block.map(\.magnitude).max() ?? 0
-      let scale = largest / 127
-      let inverse = 127 / largest
+      let scale = largest / limit
+      let inverse = limit / largest
       return block.map { Double(scale) * Double(($0 * inverse).rounded(.toNearestOrEven)) }
     }
   }

@@ -211,7 +211,7 @@ import Testing
             let block = first..<min(first + 32, columns)
             let largest = x.row(row)[block].map(\.magnitude).max() ?? 0
             for i in block where largest > 1e-30 {
-              #expect(abs(expected.row(row)[i] - x.row(row)[i]) <= largest / 254 * 1.001)
+              #expect(abs(expected.row(row)[i] - x.row(row)[i]) <= largest / 8190 * 1.001)
             }
           }
         }

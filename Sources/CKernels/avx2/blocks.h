@@ -61,9 +61,6 @@ CK_INLINE void load_block_q8(const ck_weights *w, ptrdiff_t group, ptrdiff_t blo
     b->codes[i][0] = load_codes(codes + 64 * i);
     b->codes[i][1] = load_codes(codes + 64 * i + 32);
   }
-  load_scales(w->block_scales + (group * w->blocks + block) * CK_GROUP, b->levels[0]);
-  b->levels[1][0] = b->levels[0][0];
-  b->levels[1][1] = b->levels[0][1];
 }
 
 CK_INLINE void load_block_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
@@ -115,10 +112,33 @@ CK_INLINE v16i joined(__m256i low, __m256i high) {
                                  13, 14, 15);
 }
 
+// One row of codes against a block of q8: high bytes count 64 times.
+CK_INLINE v16i dot_q8(const ck_block *b, const int8_t *a) {
+  const __m256i many = _mm256_set1_epi16(64), one = _mm256_set1_epi16(1);
+  __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 8; i++) {
+    const __m256i high = four_columns(a + 4 * i), low = four_columns(a + CK_BLOCK + 4 * i);
+    const __m256i high_magnitude = _mm256_abs_epi8(high), low_magnitude = _mm256_abs_epi8(low);
+#pragma clang loop unroll(full)
+    for (int rows = 0; rows < 2; rows++) {
+      const __m256i codes = b->codes[i][rows];
+      sums[rows] = dot_step(sums[rows], codes, high, high_magnitude, many);
+      sums[rows] = dot_step(sums[rows], codes, low, low_magnitude, one);
+    }
+  }
+  return joined(sums[0], sums[1]);
+}
+
 CK_INLINE void dot_blocks(const ck_block *b, const int8_t *a, ptrdiff_t a_stride,
                           const int32_t *offsets, ptrdiff_t offset_stride, const int tokens,
                           const int32_t format, v16i *dots) {
-  (void)offsets, (void)offset_stride, (void)format;
+  (void)offsets, (void)offset_stride;
+  if (format == CK_Q8) {
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) dots[t] = dot_q8(b, a + t * a_stride);
+    return;
+  }
   __m256i sums[CK_TILE_TOKENS][2];
 #pragma clang loop unroll(full)
   for (int t = 0; t < tokens; t++) sums[t][0] = sums[t][1] = _mm256_setzero_si256();
@@ -173,9 +193,7 @@ CK_INLINE v16i dot_one(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, co
   if (format == CK_Q4) return dot_one_q4(w, group, block, a);
   ck_block b;
   load_block_q8(w, group, block, &b);
-  v16i dot;
-  dot_blocks(&b, a, 0, offsets, 0, 1, format, &dot);
-  return dot;
+  return dot_q8(&b, a);
 }
 
 #endif

@@ -25,9 +25,6 @@ CK_INLINE void load_block_q8(const ck_weights *w, ptrdiff_t group, ptrdiff_t blo
     const __m512i raw = _mm512_loadu_si512(codes + 64 * i);
     b->codes[i] = _mm512_xor_si512(raw, _mm512_set1_epi8((char)0x80));
   }
-  const uint8_t *scales = w->block_scales + (group * w->blocks + block) * CK_GROUP;
-  b->levels[0] = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)scales));
-  b->levels[1] = b->levels[0];
 }
 
 CK_INLINE void load_block_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
@@ -69,15 +66,23 @@ CK_INLINE __m512i four_columns(const int8_t *a) {
   return _mm512_set1_epi32(word);
 }
 
+// One row of codes against a block of q8: high bytes count 64 times.
+CK_INLINE v16i dot_q8(const ck_block *b, const int8_t *a, const int32_t *offsets) {
+  __m512i high = _mm512_setzero_si512(), low = _mm512_set1_epi32(offsets[0]);
+  for (int i = 0; i < 8; i++) {
+    high = _mm512_dpbusd_epi32(high, b->codes[i], four_columns(a + 4 * i));
+    low = _mm512_dpbusd_epi32(low, b->codes[i], four_columns(a + CK_BLOCK + 4 * i));
+  }
+  return (v16i)_mm512_add_epi32(_mm512_slli_epi32(high, 6), low);
+}
+
 CK_INLINE v16i dot_block(const ck_block *b, const int8_t *a, const int32_t *offsets,
                          const int32_t format) {
+  if (format == CK_Q8) return dot_q8(b, a, offsets);
   __m512i first = _mm512_set1_epi32(offsets[0]), second = _mm512_set1_epi32(offsets[1]);
   for (int i = 0; i < 4; i++) {
     first = _mm512_dpbusd_epi32(first, b->codes[i], four_columns(a + 4 * i));
     second = _mm512_dpbusd_epi32(second, b->codes[4 + i], four_columns(a + 16 + 4 * i));
-  }
-  if (format == CK_Q8) {
-    return (v16i)_mm512_mullo_epi32(_mm512_add_epi32(first, second), b->levels[0]);
   }
   return (v16i)_mm512_add_epi32(_mm512_mullo_epi32(first, b->levels[0]),
                                 _mm512_mullo_epi32(second, b->levels[1]));

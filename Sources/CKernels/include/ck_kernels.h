@@ -40,12 +40,18 @@ typedef struct ck_weights {
   float *_Nullable row_scales;
 } ck_weights;
 
-/// Activations in 8 bits: each row in blocks of 32 columns.
+/// Activations as integers, each row in blocks of 32 columns: in 8 bits for q4 weights, and in 13
+/// bits for q8 weights, whose accuracy 8 bits would spoil.
+///
+/// A fine code c, at most 4095 in magnitude, stands as two bytes h = (c + 32) >> 6 and c - 64 h.
 typedef struct ck_activations {
-  int8_t *_Nullable codes;    // [row][code_stride], zero beyond the columns
-  float *_Nullable scales;    // [row][blocks]
-  int32_t *_Nullable offsets; // [row][blocks * 2]: -128 times the sum of 16 codes
-  ptrdiff_t code_stride;      // bytes
+  int8_t *_Nullable codes;         // [row][code_stride], zero beyond the columns
+  float *_Nullable scales;         // [row][blocks]
+  int32_t *_Nullable offsets;      // [row][blocks * 2]: -128 times the sum of 16 codes
+  int8_t *_Nullable fine_codes;    // [row][2 * code_stride]: 32 high bytes and 32 low ones a block
+  float *_Nullable fine_scales;    // [row][blocks]
+  int32_t *_Nullable fine_offsets; // [row][blocks]: -128 times the sum of 32 codes
+  ptrdiff_t code_stride;           // bytes
   ptrdiff_t blocks;
 } ck_activations;
 
@@ -97,8 +103,8 @@ typedef struct ck_rotary {
 
 typedef struct ck_kernels {
   // Linear layers.
-  void (*quantize)(const float *x, ptrdiff_t columns, int8_t *codes, float *scales,
-                   int32_t *offsets);
+  void (*quantize)(const float *x, ptrdiff_t columns, ptrdiff_t row,
+                   const ck_activations *activations);
   void (*multiply)(const ck_product *product, ptrdiff_t first_group, ptrdiff_t last_group);
   void (*gather)(const ck_weights *weights, ptrdiff_t row, float *y);
   // Rows of floats.

@@ -30,10 +30,6 @@ CK_INLINE void load_block_q8(const ck_weights *w, ptrdiff_t group, ptrdiff_t blo
   for (int i = 0; i < 8; i++) {
     for (int r = 0; r < 4; r++) b->codes[i][r] = vld1q_s8(codes + 64 * i + 16 * r);
   }
-  const uint8x16_t scale =
-      vld1q_u8(w->block_scales + (group * w->blocks + block) * CK_GROUP);
-  widen(unsigned_half(vget_low_u8(scale)), unsigned_half(vget_high_u8(scale)), b->levels[0]);
-  for (int r = 0; r < 4; r++) b->levels[1][r] = b->levels[0][r];
 }
 
 CK_INLINE void load_block_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
@@ -80,7 +76,24 @@ CK_INLINE int32x4_t dot_half(const ck_block *b, const int half, const int r, int
   return vdotq_laneq_s32(sum, b->codes[4 * half + 3][r], a, 3);
 }
 
-CK_INLINE v16i dot_block(const ck_block *b, const int8_t *a) {
+// One row of codes against a block of q8: high bytes count 64 times.
+CK_INLINE v16i dot_q8(const ck_block *b, const int8_t *a) {
+  const int8x16_t first = vld1q_s8(a), second = vld1q_s8(a + 16);
+  const int8x16_t low_first = vld1q_s8(a + 32), low_second = vld1q_s8(a + 48);
+  int32x4_t dots[4];
+  for (int r = 0; r < 4; r++) {
+    const int32x4_t high = vaddq_s32(dot_half(b, 0, r, first), dot_half(b, 1, r, second));
+    const int32x4_t low =
+        vaddq_s32(dot_half(b, 0, r, low_first), dot_half(b, 1, r, low_second));
+    dots[r] = vaddq_s32(vshlq_n_s32(high, 6), low);
+  }
+  v16i joined;
+  memcpy(&joined, dots, sizeof joined);
+  return joined;
+}
+
+CK_INLINE v16i dot_block(const ck_block *b, const int8_t *a, const int32_t format) {
+  if (format == CK_Q8) return dot_q8(b, a);
   const int8x16_t first = vld1q_s8(a), second = vld1q_s8(a + 16);
   int32x4_t dots[4];
   for (int r = 0; r < 4; r++) {
@@ -95,9 +108,9 @@ CK_INLINE v16i dot_block(const ck_block *b, const int8_t *a) {
 CK_INLINE void dot_blocks(const ck_block *b, const int8_t *a, ptrdiff_t a_stride,
                           const int32_t *offsets, ptrdiff_t offset_stride, const int tokens,
                           const int32_t format, v16i *dots) {
-  (void)offsets, (void)offset_stride, (void)format;
+  (void)offsets, (void)offset_stride;
 #pragma clang loop unroll(full)
-  for (int t = 0; t < tokens; t++) dots[t] = dot_block(b, a + t * a_stride);
+  for (int t = 0; t < tokens; t++) dots[t] = dot_block(b, a + t * a_stride, format);
 }
 
 CK_INLINE v16i dot_one(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, const int8_t *a,
@@ -105,7 +118,7 @@ CK_INLINE v16i dot_one(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, co
   (void)offsets;
   ck_block b;
   load_block(w, group, block, format, &b);
-  return dot_block(&b, a);
+  return dot_block(&b, a, format);
 }
 
 #endif

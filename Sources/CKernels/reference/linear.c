@@ -9,7 +9,9 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-static void quantize_block(const float *x, ptrdiff_t n, int8_t *codes, float *scale) {
+// Rounds up to 32 numbers to integers of at most `limit` in magnitude; the others are zero.
+static void quantize_block(const float *x, ptrdiff_t n, float limit, int32_t *codes,
+                           float *scale) {
   uint32_t largest = 0;
   for (ptrdiff_t i = 0; i < n; i++) {
     uint32_t bits;
@@ -17,7 +19,7 @@ static void quantize_block(const float *x, ptrdiff_t n, int8_t *codes, float *sc
     bits &= 0x7fffffff;
     if (bits > largest) largest = bits;
   }
-  memset(codes, 0, CK_BLOCK);
+  memset(codes, 0, CK_BLOCK * sizeof *codes);
   if (largest < CK_TINY_BITS) {
     *scale = 0;
   } else if (largest >= CK_INFINITY_BITS) {
@@ -25,34 +27,49 @@ static void quantize_block(const float *x, ptrdiff_t n, int8_t *codes, float *sc
   } else {
     float magnitude;
     memcpy(&magnitude, &largest, sizeof magnitude);
-    *scale = magnitude / 127.0f;
-    const float inverse = 127.0f / magnitude;
-    for (ptrdiff_t i = 0; i < n; i++) codes[i] = (int8_t)rintf(x[i] * inverse);
+    *scale = magnitude / limit;
+    const float inverse = limit / magnitude;
+    for (ptrdiff_t i = 0; i < n; i++) codes[i] = (int32_t)rintf(x[i] * inverse);
   }
 }
 
-void ck_ref_quantize(const float *x, ptrdiff_t columns, int8_t *codes, float *scales,
-                     int32_t *offsets) {
+void ck_ref_quantize(const float *x, ptrdiff_t columns, ptrdiff_t row,
+                     const ck_activations *activations) {
+  const ck_activations q = *activations;
   for (ptrdiff_t b = 0; b * CK_BLOCK < columns; b++) {
-    const ptrdiff_t first = b * CK_BLOCK;
+    const ptrdiff_t first = b * CK_BLOCK, at = row * q.blocks + b;
     const ptrdiff_t n = columns - first < CK_BLOCK ? columns - first : CK_BLOCK;
-    quantize_block(x + first, n, codes + first, scales + b);
-    for (ptrdiff_t half = 0; half < 2; half++) {
-      int32_t sum = 0;
-      for (ptrdiff_t i = 0; i < 16; i++) sum += codes[first + 16 * half + i];
-      offsets[2 * b + half] = -128 * sum;
+    int32_t codes[CK_BLOCK];
+    quantize_block(x + first, n, 127.0f, codes, q.scales + at);
+    int32_t sums[2] = {0, 0};
+    for (ptrdiff_t i = 0; i < CK_BLOCK; i++) {
+      q.codes[row * q.code_stride + first + i] = (int8_t)codes[i];
+      sums[i / 16] += codes[i];
     }
+    q.offsets[2 * at] = -128 * sums[0];
+    q.offsets[2 * at + 1] = -128 * sums[1];
+    quantize_block(x + first, n, 4095.0f, codes, q.fine_scales + at);
+    int8_t *fine = q.fine_codes + 2 * (row * q.code_stride + first);
+    int32_t sum = 0;
+    for (ptrdiff_t i = 0; i < CK_BLOCK; i++) {
+      const int32_t high = (codes[i] + 32) >> 6;
+      fine[i] = (int8_t)high;
+      fine[CK_BLOCK + i] = (int8_t)(codes[i] - 64 * high);
+      sum += codes[i];
+    }
+    q.fine_offsets[at] = -128 * sum;
   }
 }
 
 // Integer dot product of one block of 32 columns; exact.
 static int32_t block_dot_q8(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
                             const int8_t *a) {
+  const int8_t *high = a + 2 * block * CK_BLOCK, *low = high + CK_BLOCK;
   int32_t sum = 0;
   for (ptrdiff_t i = 0; i < CK_BLOCK; i++) {
-    sum += ck_q8_code(w, row, block * CK_BLOCK + i) * a[block * CK_BLOCK + i];
+    sum += ck_q8_code(w, row, block * CK_BLOCK + i) * (64 * high[i] + low[i]);
   }
-  return sum * ck_q8_level(w, row, block);
+  return sum;
 }
 
 static int32_t block_dot_q4(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
@@ -69,15 +86,25 @@ static int32_t block_dot_q4(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
   return total;
 }
 
-static float dot_quantized(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
+static float dot_q8(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
+  const ck_weights *w = &p->weights;
+  const int8_t *a = p->quantized.fine_codes + 2 * token * p->quantized.code_stride;
+  const float *scales = p->quantized.fine_scales + token * p->quantized.blocks;
+  float sum = 0;
+  for (ptrdiff_t b = 0; b < w->blocks; b++) {
+    const float scale = scales[b] * (float)ck_q8_level(w, row, b);
+    sum = fmaf(scale, (float)block_dot_q8(w, row, b, a), sum);
+  }
+  return sum * w->row_scales[row];
+}
+
+static float dot_q4(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
   const ck_weights *w = &p->weights;
   const int8_t *a = p->quantized.codes + token * p->quantized.code_stride;
   const float *scales = p->quantized.scales + token * p->quantized.blocks;
   float sum = 0;
   for (ptrdiff_t b = 0; b < w->blocks; b++) {
-    const int32_t dot =
-        w->format == CK_Q8 ? block_dot_q8(w, row, b, a) : block_dot_q4(w, row, b, a);
-    sum = fmaf(scales[b], (float)dot, sum);
+    sum = fmaf(scales[b], (float)block_dot_q4(w, row, b, a), sum);
   }
   return sum * w->row_scales[row];
 }
@@ -92,12 +119,14 @@ static float dot_float(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
 }
 
 void ck_ref_multiply(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group) {
-  const int quantized = p->weights.format == CK_Q8 || p->weights.format == CK_Q4;
+  const int32_t format = p->weights.format;
   const ptrdiff_t end = last_group * CK_GROUP;
   const ptrdiff_t last_row = end < p->weights.rows ? end : p->weights.rows;
   for (ptrdiff_t t = 0; t < p->tokens; t++) {
     for (ptrdiff_t r = first_group * CK_GROUP; r < last_row; r++) {
-      const float dot = quantized ? dot_quantized(p, r, t) : dot_float(p, r, t);
+      const float dot = format == CK_Q8   ? dot_q8(p, r, t)
+                        : format == CK_Q4 ? dot_q4(p, r, t)
+                                          : dot_float(p, r, t);
       p->y[t * p->y_stride + r] = p->bias ? dot + p->bias[r] : dot;
     }
   }

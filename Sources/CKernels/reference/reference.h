@@ -20,8 +20,8 @@ uint16_t ck_ref_to_bf16(float value);
 // Adds 16 partial sums as a tree: lanes i and i + 8, then i + 4, i + 2, i + 1.
 float ck_ref_tree(const float *lanes);
 
-void ck_ref_quantize(const float *x, ptrdiff_t columns, int8_t *codes, float *scales,
-                     int32_t *offsets);
+void ck_ref_quantize(const float *x, ptrdiff_t columns, ptrdiff_t row,
+                     const ck_activations *activations);
 void ck_ref_multiply(const ck_product *product, ptrdiff_t first_group, ptrdiff_t last_group);
 void ck_ref_gather(const ck_weights *weights, ptrdiff_t row, float *y);
 void ck_ref_rms_norm(const float *x, const float *weight, float weight_offset, float epsilon,

@@ -46,8 +46,9 @@
 #define CK_GELU_CUBIC 0x1.6e4e26p-5f
 #define CK_GELU_QUICK_FACTOR -1.702f
 
-// Activations whose largest magnitude is below 2^-120 count as zero.
-#define CK_TINY_BITS 0x03800000
+// Activations whose largest magnitude is below 2^-112 count as zero, so that 4095 divided by it is
+// finite.
+#define CK_TINY_BITS 0x07800000
 #define CK_INFINITY_BITS 0x7f800000
 
 #endif

@@ -70,7 +70,7 @@ public enum ArchitectureRegistry {
       ("vocabulary size", d.vocabularySize, 1 << 24), ("hidden size", d.hiddenSize, 1 << 20),
       ("number of layers", d.layerCount, 10_000), ("number of heads", d.headCount, 1 << 16),
       ("number of key-value heads", d.keyValueHeadCount, 1 << 16),
-      ("head dimension", d.headDimension, 1 << 14),
+      ("head dimension", d.headDimension, 1024),
       ("intermediate size", d.intermediateSize, 1 << 22),
       ("maximum position", d.contextLength, 1 << 26),
     ]
