@@ -39,12 +39,16 @@ build: deps ## build shardtool and shardrun into .build/release
 
 demo: build ## take fixtures/tiny-fable the whole way and let three processes tell a fable
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
-	set -eu; show() { printf '\n$$ %s\n' "$$*"; "$(BIN)/$$@"; }; \
-	cd "$(CURDIR)"; \
+	set -eu; \
+	show() { \
+	  line='$$'; \
+	  for word in "$$@"; do case "$$word" in *" "*) word="\"$$word\"";; esac; line="$$line $$word"; done; \
+	  printf '\n%s\n' "$$line"; "$(BIN)/$$@"; \
+	}; \
 	show shardtool quantize fixtures/tiny-fable --output $(DEMO)/quantized; \
 	show shardtool plan $(DEMO)/quantized --nodes 3 --ram 8G --output $(DEMO)/plan.json; \
 	show shardtool pack $(DEMO)/quantized --plan $(DEMO)/plan.json --output $(DEMO)/bundles; \
-	show shardtool inspect $(DEMO)/bundles; \
+	show shardtool verify $(DEMO)/bundles; \
 	show shardrun generate $(DEMO)/bundles --local --max-tokens 120 \
 	  --prompt "Once upon a time there was a"
 
