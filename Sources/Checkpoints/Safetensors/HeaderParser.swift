@@ -29,13 +29,15 @@ struct HeaderParser {
   private func fault(_ reason: String, _ message: String, tensor: String? = nil) -> CheckpointFault
   {
     CheckpointFault(
-      reason, "in the header of \(path) \(message)", file: path, tensor: tensor)
+      reason,
+      "in the header of \(path) \(message); download the file again, or write it with a sound tool",
+      file: path, tensor: tensor)
   }
 
   mutating func parse() throws {
     guard try reader.nextKind() == .object else {
       throw fault(
-        "headerNotObject", "stands no JSON object; \(SafetensorsHeader.downloadAgain)")
+        "headerNotObject", "stands no JSON object")
     }
     try reader.beginObject()
     while let name = try reader.nextName() {
@@ -43,8 +45,8 @@ struct HeaderParser {
       if let earlier = offsets.updateValue(position, forKey: name) {
         throw fault(
           "duplicateName",
-          "the name \(Excerpt.quoted(name)) stands twice, at bytes \(earlier) and \(position); "
-            + "write the file again with a sound tool", tensor: name)
+          "the name \(Excerpt.quoted(name)) stands twice, at bytes \(earlier) and \(position)",
+          tensor: name)
       }
       if name == "__metadata__" {
         try parseMetadata()
@@ -70,20 +72,19 @@ struct HeaderParser {
     if let problem {
       throw fault(
         "badName",
-        "the tensor name \(Excerpt.quoted(name)) at byte \(position) \(problem); "
-          + "give the tensor a plain name", tensor: name)
+        "the tensor name \(Excerpt.quoted(name)) at byte \(position) \(problem)", tensor: name)
     }
     guard tensors.count < SafetensorsHeader.maximumTensorCount else {
       throw fault(
         "tooManyTensors",
-        "stand more than \(SafetensorsHeader.maximumTensorCount) tensors; split the file")
+        "stand more than \(SafetensorsHeader.maximumTensorCount) tensors")
     }
   }
 
   private mutating func parseMetadata() throws {
     if try reader.nextKind() == .null { return try reader.readNull() }
     guard try reader.nextKind() == .object else {
-      throw fault("badMetadata", "__metadata__ is not an object; remove it or write it as texts")
+      throw fault("badMetadata", "__metadata__ is not an object")
     }
     try reader.beginObject()
     var names: Set<String> = []
@@ -91,12 +92,11 @@ struct HeaderParser {
       guard names.insert(name).inserted else {
         throw fault(
           "duplicateName",
-          "the metadata name \(Excerpt.quoted(name)) stands twice; "
-            + "write the file again with a sound tool")
+          "the metadata name \(Excerpt.quoted(name)) stands twice")
       }
       guard try reader.nextKind() == .string else {
         throw fault(
-          "badMetadata", "the metadata \(Excerpt.quoted(name)) are no text; write them as one")
+          "badMetadata", "the metadata \(Excerpt.quoted(name)) are no text")
       }
       metadata.append((name, try reader.readString()))
     }
@@ -122,7 +122,7 @@ struct HeaderParser {
         throw fault(
           "duplicateName",
           "tensor \(Excerpt.quoted(name)) has \(Excerpt.quoted(field)) twice, again at byte "
-            + "\(filePosition); write the file again with a sound tool", tensor: name)
+            + "\(filePosition)", tensor: name)
       }
       switch field {
       case "dtype": dataType = try parseDataType(name)
@@ -136,8 +136,7 @@ struct HeaderParser {
       let missing = dataType == nil ? "dtype" : shape == nil ? "shape" : "data_offsets"
       throw fault(
         "missingField",
-        "tensor \(Excerpt.quoted(name)) has no \(missing); "
-          + "write the file again with a sound tool", tensor: name)
+        "tensor \(Excerpt.quoted(name)) has no \(missing)", tensor: name)
     }
     return try checked(name, dataType, shape, offsets)
   }
@@ -161,7 +160,7 @@ struct HeaderParser {
       throw fault(
         "sizeMismatch",
         "tensor \(Excerpt.quoted(name)) has \(offsets[1] - offsets[0]) bytes, but its shape "
-          + "\(shape) of \(dataType.rawValue) needs \(needed); \(SafetensorsHeader.downloadAgain)",
+          + "\(shape) of \(dataType.rawValue) needs \(needed)",
         tensor: name)
     }
     return Tensor(
