@@ -13,7 +13,8 @@ struct StrictObject {
   init(_ value: JSONValue, place: String, source: String) throws(PlanFault) {
     guard case .object(let object) = value else {
       throw PlanFault.badData(
-        "badField", "\(place.isEmpty ? "the file" : place) is \(value.kindName); "
+        "badField",
+        "\(place.isEmpty ? "the file" : place) is \(value.kindName); "
           + "an object is expected", source: source)
     }
     self.object = object
@@ -38,7 +39,8 @@ struct StrictObject {
     let found = try string("schema")
     guard found == expected else {
       throw PlanFault.badData(
-        "unknownSchema", "\(path("schema")) is \"\(found.prefix(60))\"; this version reads "
+        "unknownSchema",
+        "\(path("schema")) is \"\(found.prefix(60))\"; this version reads "
           + "\"\(expected)\"", source: source)
     }
   }
@@ -114,7 +116,9 @@ struct StrictObject {
     guard let number = parse(text) else {
       throw fault(key, "is \"\(text.prefix(40))\"; write it as \(example)")
     }
-    guard range.contains(number) else { throw fault(key, "is out of range: \"\(text.prefix(40))\"") }
+    guard range.contains(number) else {
+      throw fault(key, "is out of range: \"\(text.prefix(40))\"")
+    }
     return number
   }
 
@@ -149,7 +153,8 @@ extension StrictObject {
     let name = try string(key)
     guard Self.isNodeName(name) else {
       throw fault(
-        key, "is \"\(name.prefix(80))\"; a name has 1 to 64 letters, digits, '-', '_' or '.' "
+        key,
+        "is \"\(name.prefix(80))\"; a name has 1 to 64 letters, digits, '-', '_' or '.' "
           + "and begins with a letter or digit")
     }
     return name

@@ -86,7 +86,8 @@ enum PackText {
       + "\(Quantity.fixed(ratio, digits: 2)) times smaller than the weights in 16 bits\n"
     let kept = report.parts.filter(\.isKept).count
     if kept > 0, let written = report.writtenByteCount {
-      text += "\(kept) of \(report.parts.count) blobs were there already; "
+      text +=
+        "\(kept) of \(report.parts.count) blobs were there already; "
         + "\(Quantity.describe(bytes: written)) written\n"
     }
     return text + "bundle \(report.manifest.bundleID)\n"

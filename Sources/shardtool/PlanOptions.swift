@@ -58,7 +58,8 @@ struct PlanOptions: ParsableArguments {
     }
     return try Cluster(
       count: count, ramBytes: ram.bytes, reserveBytes: reserve?.bytes,
-      vramBytes: vram?.bytes ?? 0, link: try link.map(LinkProfile.init(argument:)) ?? .gigabitEthernet)
+      vramBytes: vram?.bytes ?? 0,
+      link: try link.map(LinkProfile.init(argument:)) ?? .gigabitEthernet)
   }
 
   private func clusterFromFile() throws -> Cluster {
@@ -67,7 +68,8 @@ struct PlanOptions: ParsableArguments {
       ("--link", link != nil),
     ]
     if let option = given.first(where: \.1) {
-      throw ValidationError("The memory and links of nodes stand in \(nodes); leave \(option.0) out.")
+      throw ValidationError(
+        "The memory and links of nodes stand in \(nodes); leave \(option.0) out.")
     }
     var cluster = try Cluster.read(from: nodes)
     cluster.allTakePart = split != nil

@@ -9,13 +9,15 @@ enum PlanText {
     let prediction = plan.prediction
     let workload = prediction.workload
     var text = heading(plan) + "\n\n" + table(plan).rendered() + "\n"
-    text += "predicted: \(rate(prediction)) (\(milliseconds(prediction.tokenNanoseconds)) ms a "
+    text +=
+      "predicted: \(rate(prediction)) (\(milliseconds(prediction.tokenNanoseconds)) ms a "
       + "token), first token \(seconds(prediction.firstTokenNanoseconds)) after a prompt of "
       + "\(workload.promptTokens) tokens\n"
     if plan.sequences > 1 {
       let perSequence = Double(plan.sequences) * prediction.tokensPerSecond
       let total = min(perSequence, 1e9 / Double(max(1, prediction.bottleneckNanoseconds)))
-      text += "  \(plan.sequences) sequences at once: \(Quantity.fixed(total, digits: 1)) tokens/s "
+      text +=
+        "  \(plan.sequences) sequences at once: \(Quantity.fixed(total, digits: 1)) tokens/s "
         + "together\n"
     }
     text += comparison(report)

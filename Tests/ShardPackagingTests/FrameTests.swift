@@ -109,7 +109,8 @@ import Testing
       #expect(stored.count < size)
       let found = try verdict(stored)
       #expect(found?.exitStatus == .badData, "accepted: \(expected)")
-      #expect(found?.message.contains(expected) == true, "\(found?.message ?? "-"), not: \(expected)")
+      #expect(
+        found?.message.contains(expected) == true, "\(found?.message ?? "-"), not: \(expected)")
       #expect(found?.context["file"] == "tokenizer.json")
     }
   }

@@ -53,8 +53,10 @@ import Testing
     let forgery = try smallest()
     let variants = forgery.manifest.variants { value in
       let others: [JSONValue] = [nil, true, 1.5, -1, "", [], [:], 9_223_372_036_854_775_807]
-      return others.filter { $0.kindName != value.kindName || value.int != nil || value.string != nil }
-        .filter { $0 != value }
+      return others.filter {
+        $0.kindName != value.kindName || value.int != nil || value.string != nil
+      }
+      .filter { $0 != value }
     }
     #expect(variants.count > 1000)
     for variant in variants {

@@ -209,20 +209,25 @@ import Testing
     let bundle = place.appending("bundle")
     try Directory.create(bundle)
     try Packager.pack(quantized, plan: plan, to: bundle)
-    for path in ["notes.txt", "blobs/notes", "blobs/sha256/notes", "nodes/notes", "nodes/node-0/x"] {
+    for path in ["notes.txt", "blobs/notes", "blobs/sha256/notes", "nodes/notes", "nodes/node-0/x"]
+    {
       try Directory.writeAtomically([1], to: "\(bundle)/\(path)")
-      #expect(fault { try Packager.pack(quantized, plan: plan, to: bundle) }?.code
-        == "package.foreignFiles")
+      #expect(
+        fault { try Packager.pack(quantized, plan: plan, to: bundle) }?.code
+          == "package.foreignFiles")
       try Directory.remove("\(bundle)/\(path)")
     }
     try Packager.pack(quantized, plan: plan, to: bundle + "/")
     try Directory.writeAtomically([1], to: place.appending("file"))
-    #expect(fault { try Packager.pack(quantized, plan: plan, to: place.appending("file")) }?
-      .exitStatus == .cannotCreate)
-    #expect(fault { try Packager.pack(quantized, plan: plan, to: place.appending("file/below")) }?
-      .exitStatus == .cannotCreate)
-    #expect(fault { try Packager.pack(quantized, plan: plan, to: "/proc/bundle") }?
-      .exitStatus == .cannotCreate)
+    #expect(
+      fault { try Packager.pack(quantized, plan: plan, to: place.appending("file")) }?
+        .exitStatus == .cannotCreate)
+    #expect(
+      fault { try Packager.pack(quantized, plan: plan, to: place.appending("file/below")) }?
+        .exitStatus == .cannotCreate)
+    #expect(
+      fault { try Packager.pack(quantized, plan: plan, to: "/proc/bundle") }?
+        .exitStatus == .cannotCreate)
     #expect(try Directory.names(in: place.path).filter { $0.hasPrefix(".") } == [])
   }
 

@@ -63,8 +63,10 @@ public struct RotaryEmbedding: Sendable {
         }, 1
       )
     case .yarn(let factor, let fast, let slow, let original, let attention):
-      return (yarn(plain, factor: factor, fast: fast, slow: slow, original: original),
-        Float(attention))
+      return (
+        yarn(plain, factor: factor, fast: fast, slow: slow, original: original),
+        Float(attention)
+      )
     case .long(let short, let long, let original, let attention):
       let divisors = positions > original ? long : short
       return (zip(plain, divisors).map { Float($0 / $1) }, Float(attention))

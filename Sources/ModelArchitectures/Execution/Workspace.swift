@@ -59,7 +59,8 @@ public final class Workspace: Sendable {
     let experts =
       dimensions.expertCount > 0
       ? matrix(widths.hidden) + matrix(dimensions.expertCount) : 0
-    return experts + 3 * matrix(widths.hidden) + 2 * matrix(widths.queries) + 2 * matrix(widths.keys)
+    return experts + 3 * matrix(widths.hidden) + 2 * matrix(widths.queries) + 2
+      * matrix(widths.keys)
       + 2 * matrix(widths.intermediate) + codes(widths.hidden) + codes(widths.queries)
       + codes(widths.intermediate)
       + AttentionScratch.byteCount(threads: threads, context: context)

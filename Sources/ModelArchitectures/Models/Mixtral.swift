@@ -31,7 +31,8 @@ struct Mixtral: ModelArchitecture {
       let chosen = try reader.optionalPositive("num_experts_per_tok") ?? 2
       guard chosen <= expertCount, expertCount <= 1024 else {
         throw .configuration(
-          "num_experts_per_tok", "is \(chosen) of \(expertCount) experts; expected at most all, "
+          "num_experts_per_tok",
+          "is \(chosen) of \(expertCount) experts; expected at most all, "
             + "and at most 1024 experts")
       }
       var dimensions = ModelDimensions(

@@ -7,7 +7,8 @@ extension Manifest {
     let expected = Component.all(layerCount: max(0, components.count - 2))
     guard components.map(\.component) == expected else {
       throw coverage(
-        path, "lists the components \(Self.list(components.map(\.component))) instead of "
+        path,
+        "lists the components \(Self.list(components.map(\.component))) instead of "
           + "embedding, each block once and in order, head")
     }
     var owners: [String: Component] = [:]
@@ -15,7 +16,8 @@ extension Manifest {
       for tensor in entry.tensors {
         let name = tensor.stored.name
         if let other = owners.updateValue(entry.component, forKey: name) {
-          throw coverage(path, "has the tensor \(name) in \(other.name) and \(entry.component.name)")
+          throw coverage(
+            path, "has the tensor \(name) in \(other.name) and \(entry.component.name)")
         }
       }
     }

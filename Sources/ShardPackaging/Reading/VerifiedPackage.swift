@@ -65,7 +65,9 @@ public final class VerifiedPackage: Sendable {
   /// All tensors of the model by name, whether in scope or not.
   public var tensors: [String: StoredTensor] {
     var tensors: [String: StoredTensor] = [:]
-    for tensor in manifest.components.joined(\.tensors) { tensors[tensor.stored.name] = tensor.stored }
+    for tensor in manifest.components.joined(\.tensors) {
+      tensors[tensor.stored.name] = tensor.stored
+    }
     return tensors
   }
 

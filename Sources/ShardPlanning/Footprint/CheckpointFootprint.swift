@@ -16,7 +16,8 @@ public struct CheckpointFootprint: FootprintSource {
     let dimensions = memory.architecture.dimensions
     let family = type(of: memory.architecture)
     facts = ModelFacts(
-      family: modelType ?? family.modelTypes.first ?? family.family, layerCount: dimensions.layerCount,
+      family: modelType ?? family.modelTypes.first ?? family.family,
+      layerCount: dimensions.layerCount,
       hiddenSize: dimensions.hiddenSize, vocabularySize: dimensions.vocabularySize,
       contextLength: dimensions.contextLength)
   }

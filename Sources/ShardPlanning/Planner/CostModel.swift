@@ -104,7 +104,8 @@ package struct CostModel: Sendable {
 
   private func time(_ stage: Stage, decoding: Bool) -> Double {
     let cut = stage.layers.lowerBound + stage.accelerated
-    var time = nodes[stage.node].pass + nodes[stage.node].sum(decoding, cut..<stage.layers.upperBound)
+    var time =
+      nodes[stage.node].pass + nodes[stage.node].sum(decoding, cut..<stage.layers.upperBound)
     if stage.accelerated > 0 {
       let card = accelerators[stage.node]
       time += card.pass + card.sum(decoding, stage.layers.lowerBound..<cut)

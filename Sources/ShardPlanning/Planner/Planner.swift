@@ -133,7 +133,8 @@ extension Planner {
       settings.context <= PlanSettings.maximumContext
     else {
       throw PlanFault.usage(
-        "badContext", "a context of \(settings.context) is not possible; the model takes 1 to "
+        "badContext",
+        "a context of \(settings.context) is not possible; the model takes 1 to "
           + "\(min(facts.contextLength, PlanSettings.maximumContext)) positions")
     }
     let limits = [
@@ -147,13 +148,15 @@ extension Planner {
     try check(request.workload, context: settings.context)
     guard facts.layerCount <= Self.maximumLayerCount else {
       throw PlanFault.usage(
-        "tooManyLayers", "the model has \(facts.layerCount) layers; at most "
+        "tooManyLayers",
+        "the model has \(facts.layerCount) layers; at most "
           + "\(Self.maximumLayerCount) can be planned")
     }
     let count = cluster.nodes.count
     if cluster.allTakePart || request.split != nil, count > facts.layerCount {
       throw PlanFault.usage(
-        "moreNodesThanLayers", "\(count) nodes cannot share \(facts.layerCount) layers; give at "
+        "moreNodesThanLayers",
+        "\(count) nodes cannot share \(facts.layerCount) layers; give at "
           + "most \(facts.layerCount) nodes")
     }
     if let split = request.split { try check(split) }
@@ -165,7 +168,8 @@ extension Planner {
       prompt + answer <= context + 1
     else {
       throw PlanFault.usage(
-        "badWorkload", "\(prompt) prompt tokens and \(answer) generated ones are not possible in a "
+        "badWorkload",
+        "\(prompt) prompt tokens and \(answer) generated ones are not possible in a "
           + "context of \(context); give both at least 1 and a larger --context if need be")
     }
   }
@@ -174,7 +178,8 @@ extension Planner {
     let text = split.prefix(20).map(String.init).joined(separator: ",")
     guard split.count == cluster.nodes.count else {
       throw PlanFault.usage(
-        "badSplit", "the split \(text) names \(split.count) nodes; there are "
+        "badSplit",
+        "the split \(text) names \(split.count) nodes; there are "
           + "\(cluster.nodes.count)")
     }
     guard split.allSatisfy({ (1...source.facts.layerCount).contains($0) }) else {

@@ -25,7 +25,8 @@ struct Shortage: Sendable, Equatable {
       .sorted { $0.missingBytes > $1.missingBytes }
     let parts = lacking.prefix(3).map { node in
       let last = node.layers.upperBound - 1
-      let held = node.layers.count == 1 ? "layer \(last)" : "layers \(node.layers.lowerBound)-\(last)"
+      let held =
+        node.layers.count == 1 ? "layer \(last)" : "layers \(node.layers.lowerBound)-\(last)"
       return "\(node.name) lacks \(Quantity.describe(bytes: node.missingBytes)) (with \(held) it "
         + "needs \(Quantity.describe(bytes: node.neededBytes)) and has "
         + "\(Quantity.describe(bytes: max(0, node.capacity))))"

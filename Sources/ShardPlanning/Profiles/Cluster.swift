@@ -65,7 +65,8 @@ public struct Cluster: Sendable, Equatable {
   ) throws(PlanFault) {
     guard (1...Self.maximumNodeCount).contains(count) else {
       throw PlanFault.usage(
-        "badNodeCount", "\(count) nodes cannot be planned for; give a number from 1 to "
+        "badNodeCount",
+        "\(count) nodes cannot be planned for; give a number from 1 to "
           + "\(Self.maximumNodeCount)")
     }
     var nodes: [NodeProfile] = []
@@ -81,22 +82,26 @@ public struct Cluster: Sendable, Equatable {
   private static func check(_ node: NodeProfile) throws(PlanFault) {
     guard StrictObject.isNodeName(node.name) else {
       throw PlanFault.usage(
-        "badName", "\"\(node.name.prefix(80))\" is no name for a node; use 1 to 64 letters, digits,"
+        "badName",
+        "\"\(node.name.prefix(80))\" is no name for a node; use 1 to 64 letters, digits,"
           + " '-', '_' or '.'")
     }
     guard (1...NodeProfile.maximumRAMBytes).contains(node.ramBytes) else {
       throw PlanFault.usage(
-        "badMemory", "\(node.name) has \(node.ramBytes) bytes of memory; expected 1 byte to "
+        "badMemory",
+        "\(node.name) has \(node.ramBytes) bytes of memory; expected 1 byte to "
           + Quantity.describe(bytes: NodeProfile.maximumRAMBytes))
     }
     guard (0...node.ramBytes).contains(node.reserveBytes) else {
       throw PlanFault.usage(
-        "badReserve", "\(node.name) reserves \(Quantity.describe(bytes: node.reserveBytes)) of "
-          + "\(Quantity.describe(bytes: node.ramBytes)); the reserve must be smaller than the memory")
+        "badReserve",
+        "\(node.name) reserves \(Quantity.describe(bytes: node.reserveBytes)) of "
+          + "\(Quantity.describe(bytes: node.ramBytes)); the reserve must be smaller")
     }
     guard (0...NodeProfile.maximumRAMBytes).contains(node.vramBytes) else {
       throw PlanFault.usage(
-        "badMemory", "\(node.name) has \(node.vramBytes) bytes of VRAM; expected 0 to "
+        "badMemory",
+        "\(node.name) has \(node.vramBytes) bytes of VRAM; expected 0 to "
           + Quantity.describe(bytes: NodeProfile.maximumRAMBytes))
     }
     for profile in [node.compute, node.accelerator] {

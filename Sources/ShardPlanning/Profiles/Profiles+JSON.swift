@@ -126,7 +126,8 @@ extension LinkProfile {
       NodeProfile.nanosecondRange.contains(nanoseconds)
     else {
       throw PlanFault.usage(
-        "badLink", "the link \"\(argument.prefix(60))\" is not understood; write its rate and the "
+        "badLink",
+        "the link \"\(argument.prefix(60))\" is not understood; write its rate and the "
           + "time of a round trip as 1Gbit/s,300us")
     }
     self.init(roundTripNanoseconds: nanoseconds, bytesPerSecond: bytes)
@@ -144,7 +145,8 @@ extension Cluster {
         guard let link else { continue }
         links.append([
           "from": .string(nodes[source].name), "to": .string(nodes[target].name),
-          "round_trip": JSONValue(link.roundTripNanoseconds), "rate": JSONValue(link.bytesPerSecond),
+          "round_trip": JSONValue(link.roundTripNanoseconds),
+          "rate": JSONValue(link.bytesPerSecond),
         ])
       }
     }

@@ -4,7 +4,7 @@ public struct SamplingParameters: Sendable, Equatable {
   public var temperature: Float
   /// Keeps this many of the most probable tokens; 0 keeps all.
   public var topK: Int
-  /// Keeps the smallest set of most probable tokens whose probabilities reach this sum; 1 keeps all.
+  /// Keeps the smallest set of most probable tokens whose probabilities reach this sum; 1: all.
   public var topP: Float
   /// Seeds the random numbers: equal seeds, equal tokens.
   public var seed: UInt64
