@@ -19,7 +19,11 @@ enum TokenizerJSON {
     let model = try model(document, file: file)
     var definition = TokenizerDefinition(model: .bytePairs(model))
     if let value = document.component("normalizer") {
-      definition.normalizer = try Normalizer(value, file: file)
+      let normalizer = try Normalizer(value, file: file)
+      guard normalizer.growth <= Normalizer.maximumGrowth else {
+        throw .malformed(file, "the normalizer lets text grow without measure")
+      }
+      definition.normalizer = normalizer
     }
     if let value = document.component("pre_tokenizer") {
       definition.preTokenizer = try PreTokenizer(value, file: file)

@@ -82,6 +82,23 @@ indirect enum Normalizer: Sendable {
     }
   }
 
+  /// How many bytes one byte of text can become, at most, roughly.
+  var growth: Double {
+    switch self {
+    case .sequence(let parts): return parts.reduce(1) { $0 * $1.growth }
+    case .replace(.literal(let wanted), let content):
+      return max(1, Double(content.count) / Double(wanted.count))
+    case .replace(_, let content): return Double(content.count) + 1
+    case .unicode, .characterMap: return 12
+    case .prepend(let prefix): return Double(prefix.count) + 1
+    case .lowercase, .byteLevel, .bert: return 3
+    case .strip, .stripAccents, .nmt: return 1
+    }
+  }
+
+  /// A normalizer that lets text grow more than this is refused.
+  static let maximumGrowth = 1e6
+
   /// Calls the body for each scalar.
   static func map(_ text: [UInt8], _ body: (UInt32, inout [UInt8]) -> Void) -> [UInt8] {
     var result: [UInt8] = []

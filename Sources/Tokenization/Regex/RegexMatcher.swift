@@ -18,6 +18,8 @@ struct RegexMatcher: ~Copyable {
 
   private var stack: [Frame] = []
   private var loopPlaces: [Int]
+  /// The last run of each set.
+  private var runs: [Range<Int>]
   private var steps = 0
   private var takesNotes = false
   /// One bit for each instruction and place that cannot lead to a match.
@@ -30,6 +32,7 @@ struct RegexMatcher: ~Copyable {
     self.text = text
     self.bounds = bounds
     loopPlaces = Array(repeating: -1, count: program.loopCount)
+    runs = Array(repeating: 0..<0, count: program.sets.count)
   }
 
   /// The matches from left to right, as `find_iter` of other libraries gives them: none overlap,
@@ -111,7 +114,15 @@ struct RegexMatcher: ~Copyable {
       case .possessiveRun(let index):
         place = endOfRun(index, place)
         instruction += 1
+      case .run(let index) where !takesNotes:
+        let end = endOfRun(index, place)
+        if end > place {
+          stack.append(.run(instruction: instruction, start: place, place: end))
+        }
+        place = end
+        instruction += 1
       case .run(let index):
+        // One scalar at a time: where a longer run failed before, that is known.
         if let known = known(instruction, place, isInside) {
           guard let end = known else {
             succeeded = false
@@ -120,12 +131,14 @@ struct RegexMatcher: ~Copyable {
           unwind(to: base, end: isInside ? end : nil)
           return end
         }
-        let end = endOfRun(index, place)
-        if end > place || takesNotes {
-          stack.append(.run(instruction: instruction, start: place, place: end))
+        let set = program.sets[index]
+        stack.append(.mark(instruction: instruction, place: place))
+        let here = place
+        if step(&place, { set.contains($0) }) {
+          stack.append(.alternative(instruction: instruction + 1, place: here))
+        } else {
+          instruction += 1
         }
-        place = end
-        instruction += 1
       case .split(let preferred, let other):
         if let known = known(instruction, place, isInside) {
           guard let end = known else {
@@ -193,10 +206,13 @@ struct RegexMatcher: ~Copyable {
     return true
   }
 
-  private func endOfRun(_ index: Int, _ start: Int) -> Int {
+  /// The end of the run of a set; from every place within the last run it is the same.
+  private mutating func endOfRun(_ index: Int, _ start: Int) -> Int {
+    if runs[index].contains(start) { return runs[index].upperBound }
     let set = program.sets[index]
     var place = start
     while step(&place, { set.contains($0) }) {}
+    runs[index] = start..<place
     return place
   }
 
@@ -214,21 +230,10 @@ struct RegexMatcher: ~Copyable {
           stack.append(.run(instruction: instruction, start: start, place: previous))
           return (instruction + 1, previous)
         }
-        noteFailedRun(instruction, start)
+        if takesNotes { noteFailure(instruction, start) }
       }
     }
     return nil
-  }
-
-  /// A run that failed from `start` fails from every place it reaches.
-  private mutating func noteFailedRun(_ instruction: Int, _ start: Int) {
-    guard takesNotes, case .run(let index) = program.instructions[instruction] else { return }
-    let set = program.sets[index]
-    var place = start
-    repeat {
-      if hasFailed(instruction, place) { return }
-      noteFailure(instruction, place)
-    } while step(&place, { set.contains($0) })
   }
 
   /// Drops the frames of a run that succeeded, noting where it ended if that is given.
@@ -239,14 +244,7 @@ struct RegexMatcher: ~Copyable {
       case .restoreLoop(let loop, let place): loopPlaces[loop] = place
       case .mark(let instruction, let place):
         if let end { ends[note(instruction, place)] = end }
-      case .run(let instruction, let start, let place):
-        guard let end, takesNotes else { break }
-        var from = start
-        while from <= place, ends[note(instruction, from)] == nil {
-          ends[note(instruction, from)] = end
-          guard from < bounds.upperBound else { break }
-          from += UTF8Text.length(firstByte: text[from])
-        }
+      case .run: break
       }
     }
   }
