@@ -152,7 +152,8 @@ public final class Tokenizer: Sendable {
       guard decodingText(of: id) != nil else {
         throw TokenizationFault(
           "unknownID",
-          "the id \(id) has no token in this vocabulary of \(vocabularySize); give ids of this model")
+          "the id \(id) has no token in this vocabulary of \(vocabularySize); give ids of this "
+            + "model")
       }
       decoder.feed(id, into: &text)
     }

@@ -100,7 +100,8 @@ import Tokenization
   private func tryOut(_ files: [String: [UInt8]]) {
     do {
       let tokenizer = try Tokenizer.load(files: files)
-      let ids = tokenizer.encode("Once upon <X> a ﬁne é  day\n the cat ▁▁!", addSpecialTokens: true)
+      let text = "Once upon <X> a ﬁne é  day\n the cat ▁▁!"
+      let ids = tokenizer.encode(text, addSpecialTokens: true)
       _ = try? tokenizer.decode(ids, skipSpecialTokens: false)
     } catch let fault as any Fault {
       #expect(fault.exitStatus == .badData)

@@ -46,7 +46,10 @@ import Tokenization
       ("tokenizer.json", ["tokenizer.json", "tokenizer_config.json"], false),
       ("tokenizer.model", ["tokenizer.model", "tokenizer_config.json"], true),
       ("tokenizer.model alone", ["tokenizer.model"], true),
-      ("vocab.json", ["vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"], false),
+      (
+        "vocab.json", ["vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"],
+        false
+      ),
       ("vocab.json alone", ["vocab.json", "merges.txt", "added_tokens.json"], false),
     ]
     for (label, names, isSentencePiece) in files {

@@ -112,7 +112,8 @@ enum TokenizerJSON {
     var options = BytePairModel.Options()
     options.fusesUnknown = try reader.bool("fuse_unk", default: false)
     options.ignoresMerges = try reader.bool("ignore_merges", default: false)
-    options.continuingPrefix = Array((document.model["continuing_subword_prefix"]?.string ?? "").utf8)
+    let prefix = document.model["continuing_subword_prefix"]?.string ?? ""
+    options.continuingPrefix = Array(prefix.utf8)
     options.wordSuffix = Array((document.model["end_of_word_suffix"]?.string ?? "").utf8)
     let vocabulary = document.vocabulary.vocabulary
     if try reader.bool("byte_fallback", default: false) {

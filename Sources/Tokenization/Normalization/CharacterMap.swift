@@ -114,7 +114,9 @@ enum Base64 {
       group = group << 6 | value
       count += 1
       if count % 4 == 0 {
-        bytes.append(contentsOf: [UInt8(group >> 16 & 255), UInt8(group >> 8 & 255), UInt8(group & 255)])
+        bytes.append(UInt8(group >> 16 & 255))
+        bytes.append(UInt8(group >> 8 & 255))
+        bytes.append(UInt8(group & 255))
         group = 0
       }
     }

@@ -166,7 +166,9 @@ struct RegexMatcher: ~Copyable {
         succeeded = look(body, isAhead, length, from: place) != isNegative
         instruction += 1
       case .atomic(let body):
-        if let end = run(from: body, at: place, isInside: true) { place = end } else { succeeded = false }
+        let end = run(from: body, at: place, isInside: true)
+        succeeded = end != nil
+        place = end ?? place
         instruction += 1
       case .assertion(let assertion):
         succeeded = holds(assertion, place)

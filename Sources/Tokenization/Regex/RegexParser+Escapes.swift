@@ -11,7 +11,8 @@ extension RegexParser {
     case "R":
       position += 1
       let pair = RegexNode.sequence([.set(.scalar(0x0D)), .set(.scalar(0x0A))])
-      return .atomic(.alternation([pair, .set(.ranges([0x0A...0x0D, 0x85...0x85, 0x2028...0x2029]))]))
+      let single = ScalarSet.ranges([0x0A...0x0D, 0x85...0x85, 0x2028...0x2029])
+      return .atomic(.alternation([pair, .set(single)]))
     case "N":
       position += 1
       return .set(.complement(.newline))
@@ -152,9 +153,8 @@ extension RegexParser {
       first = try takeAny()
     }
     // A hyphen is a range only between two scalars.
-    guard position + 1 < scalars.count, scalars[position] == "-", scalars[position + 1] != "]" else {
-      return .scalar(first)
-    }
+    guard position + 1 < scalars.count, scalars[position] == "-", scalars[position + 1] != "]"
+    else { return .scalar(first) }
     let hyphen = position
     position += 1
     let last: UInt32

@@ -136,7 +136,9 @@ struct RegexParser {
     let minimum = low ?? 0
     let maximum = hasComma ? high : low
     guard minimum <= 1000, maximum ?? 0 <= 1000 else { throw fault("more than 1000 repetitions") }
-    guard minimum <= maximum ?? minimum else { throw fault("an interval that ends before it begins") }
+    guard minimum <= maximum ?? minimum else {
+      throw fault("an interval that ends before it begins")
+    }
     return (minimum, maximum, true)
   }
 
@@ -206,7 +208,8 @@ struct RegexParser {
     if take("<!") { return .look(try finishGroup(), isAhead: false, isNegative: true) }
     if take("<") || take("'") {
       while let scalar = next, scalar != ">", scalar != "'" {
-        guard scalar.properties.isAlphabetic || scalar == "_" || scalar.properties.numericType != nil
+        let properties = scalar.properties
+        guard properties.isAlphabetic || scalar == "_" || properties.numericType != nil
         else { throw fault("a group name that is none") }
         position += 1
       }

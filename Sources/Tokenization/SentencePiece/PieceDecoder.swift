@@ -31,9 +31,8 @@ struct PieceDecoder: Sendable {
         surface = surface.dropFirst(3)
         droppedMark = !model.removesExtraSpace
       }
-      append(
-        TextPattern.literal(MetaspaceBoundary.markBytes).replacing(Array(surface), with: [0x20])[...],
-        into: &text)
+      let mark = TextPattern.literal(MetaspaceBoundary.markBytes)
+      append(mark.replacing(Array(surface), with: [0x20])[...], into: &text)
     }
   }
 

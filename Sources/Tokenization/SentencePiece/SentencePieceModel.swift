@@ -39,7 +39,8 @@ struct SentencePieceModel: Sendable {
       throw .malformed(file.name, "no piece is the unknown one")
     }
     if file.usesByteFallback, index.byteTokens.contains(-1) {
-      throw .malformed(file.name, "not every byte has a piece although the model falls back to them")
+      throw .malformed(
+        file.name, "not every byte has a piece although the model falls back to them")
     }
     self.unknown = unknown
     byteTokens = file.usesByteFallback ? index.byteTokens : nil

@@ -4,7 +4,9 @@ enum UTF8Text {
   ///
   /// Precondition: `bytes` is valid UTF-8 and a scalar begins at `offset`.
   @inline(__always)
-  static func scalar(_ bytes: borrowing Span<UInt8>, _ offset: Int) -> (value: UInt32, length: Int) {
+  static func scalar(
+    _ bytes: borrowing Span<UInt8>, _ offset: Int
+  ) -> (value: UInt32, length: Int) {
     let first = UInt32(bytes[offset])
     if first < 0x80 { return (first, 1) }
     let second = UInt32(bytes[offset + 1] & 0x3F)
