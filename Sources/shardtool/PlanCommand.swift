@@ -24,14 +24,29 @@ struct PlanCommand: ParsableCommand {
   @Option(help: "Where to write the plan.")
   var output = "shards/plan.json"
 
+  @Option(
+    name: .customLong("from"),
+    help: ArgumentHelp(
+      "The plan in use: among equally fast plans one that ships little is taken.",
+      valueName: "plan"))
+  var previous: String?
+
+  @Option(help: ArgumentHelp("Where to draw the plan as SVG.", valueName: "file"))
+  var svg: String?
+
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let cluster = try plan.cluster()
     let source = try CheckpointFootprint(QuantizedCheckpoint(directory: checkpoint))
     let planner = Planner(source: source, cluster: cluster)
-    let report = try planner.report(try plan.request(for: source.facts))
+    var request = try plan.request(for: source.facts)
+    request.previous = try previous.map { try ShardPlan.read(from: $0) }
+    let report = try planner.report(request)
     try report.plan.write(to: output)
+    if let svg {
+      try Directory.writeAtomically(Array(PlanPicture(report.plan).svg.utf8), to: svg)
+    }
     if common.json {
       Console.write(report.json)
     } else {

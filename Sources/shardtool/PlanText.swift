@@ -22,6 +22,13 @@ enum PlanText {
     }
     text += comparison(report)
     text += context(report)
+    for node in report.replan?.nodes ?? [] {
+      text +=
+        node.missing.isEmpty
+        ? "\(node.name) has all it needs\n"
+        : "\(node.name) has to get \(node.missing.map(\.name).joined(separator: ", ")): about "
+          + "\(size(node.bytes))\n"
+    }
     for sentence in report.advice { text += "note: \(sentence)\n" }
     return text
   }

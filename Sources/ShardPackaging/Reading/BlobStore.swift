@@ -37,6 +37,9 @@ final class BlobStore: Sendable {
     return file
   }
 
+  /// Gives the memory back in which chunks were read.
+  func releaseBuffers() { workspaces.clear() }
+
   /// Closes a blob that is not needed any more.
   func close(_ blob: BlobReference) {
     open.withLock { _ = $0.removeValue(forKey: blob.digest) }

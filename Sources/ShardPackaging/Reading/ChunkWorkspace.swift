@@ -59,4 +59,9 @@ extension AlignedBuffer {
     defer { free.withLock { _ in workspaces.append(workspace) } }
     return try body(workspace)
   }
+
+  /// Gives the memory of idle workspaces back.
+  func clear() {
+    free.withLock { _ in workspaces.removeAll() }
+  }
 }

@@ -104,6 +104,8 @@ public final class VerifiedPackage: Sendable {
     let meter = ProgressMeter(
       phase: "load", total: places.reduce(0) { $0 + $1.chunk.storedByteCount },
       handler: progress)
+    // What is loaded stays; the buffers make room for caches and activations.
+    defer { store.releaseBuffers() }
     try store.read(places, pool: pool) { index, bytes in
       let place = places[index]
       if case .plane(let tensor, let plane, _) = place.content {

@@ -85,7 +85,7 @@ public struct CheckpointFootprint: FootprintSource {
 
   /// What a tokenizer takes in memory: its files while they are read, and its tables.
   static func tokenizerBytes(fileBytes: Int) -> Int {
-    fileBytes == 0 ? 0 : 4 << 20 + 16 * fileBytes
+    fileBytes == 0 ? 0 : 4 << 20 + 6 * fileBytes
   }
 
   /// What a process takes beside the model: program and libraries, stacks of its threads, the
@@ -93,7 +93,7 @@ public struct CheckpointFootprint: FootprintSource {
   static func runtimeBytes(_ settings: PlanSettings, hiddenSize: Int) -> Int {
     // At most three come in, one is being made and two go out.
     let frames = 6 * settings.prefillChunk * hiddenSize * 4
-    return 48 << 20 + frames
+    return (40 << 20) + ((3 * settings.threads) << 20) + frames
   }
 
   /// The sizes that the recipe for 4 bits would give.

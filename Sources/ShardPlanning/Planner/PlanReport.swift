@@ -35,6 +35,8 @@ public struct PlanReport: Sendable {
   public let leftOut: [String]
   public let alternatives: [Alternative]
   public let losses: [Loss]
+  /// What the nodes have to get that the plan in use does not give them; nil without one.
+  public let replan: ReplanCost?
   /// The largest context, at most the model's, at which the model still fits on these nodes.
   public let largestContext: Int
   /// Sentences.
@@ -43,6 +45,21 @@ public struct PlanReport: Sendable {
   public static let schema = "shardtool.plan-report/1"
 
   public var json: JSONValue {
+    var object = summary
+    if let replan {
+      object["replan"] = .array(
+        replan.nodes.map { node in
+          [
+            "node": .string(node.name),
+            "missing": .array(node.missing.map { .string($0.name) }),
+            "bytes": JSONValue(node.bytes),
+          ]
+        })
+    }
+    return .object(object)
+  }
+
+  private var summary: JSONObject {
     [
       "schema": .string(Self.schema),
       "plan": plan.json,
@@ -108,7 +125,16 @@ extension Planner {
     }
     return PlanReport(
       plan: plan, leftOut: leftOut, alternatives: alternatives, losses: losses(request),
+      replan: try replan(plan, request),
       largestContext: max(largest, request.settings.context), advice: advice)
+  }
+
+  private func replan(
+    _ plan: ShardPlan, _ request: PlanRequest
+  ) throws(PlanFault) -> ReplanCost? {
+    guard let old = request.previous else { return nil }
+    return try ReplanCost(
+      from: old, to: plan, footprint: source.footprint(for: request.settings))
   }
 
   private func alternatives(_ request: PlanRequest) -> [PlanReport.Alternative] {

@@ -33,7 +33,8 @@ package struct PlanSearch: Sendable {
   ///
   /// Among plans within 2 % of the best those with the fewest nodes are taken, among those the
   /// ones whose fullest node has the most left over (in steps of 64 MiB), among those (for
-  /// latency) the ones whose slowest stage is fastest, among those the fastest.
+  /// latency) the ones whose slowest stage is fastest, among those the fastest. Where nodes
+  /// hold parts of the model already, little to ship counts instead of room and evenness.
   package func choose(_ objective: PlanObjective) -> Choice? {
     let rules = rules()
     if objective == .request { return chooseRequest(rules) }
@@ -138,6 +139,9 @@ package struct PlanSearch: Sendable {
   func settled(
     _ objective: PlanObjective, _ found: SearchResult, limit: Double
   ) -> SearchResult {
+    if let shipping = tables.shipping {
+      return leastShipping(objective, found, shipping, limit: limit)
+    }
     guard !isExhaustive else { return roomiest(objective, found, limit: limit) }
     return onItsWay(found) { $0.roomiest(objective, $1, limit: limit) }
   }

@@ -7,15 +7,18 @@ public struct PlanRequest: Sendable, Equatable {
   public var workload: Workload
   /// Layers per node, in the cluster's order, where the user decides them.
   public var split: [Int]?
+  /// The plan in use: among equally fast ones, a plan that ships little is taken.
+  public var previous: ShardPlan?
 
   public init(
     settings: PlanSettings, objective: PlanObjective = .latency, workload: Workload? = nil,
-    split: [Int]? = nil
+    split: [Int]? = nil, previous: ShardPlan? = nil
   ) {
     self.settings = settings
     self.objective = objective
     self.workload = workload ?? .standard(context: settings.context)
     self.split = split
+    self.previous = previous
   }
 }
 
@@ -67,7 +70,8 @@ public struct Planner: Sendable {
     let footprint = source.footprint(for: request.settings)
     return SearchTables(
       footprint: footprint, cluster: cluster,
-      costs: CostModel(footprint: footprint, cluster: cluster, workload: request.workload))
+      costs: CostModel(footprint: footprint, cluster: cluster, workload: request.workload),
+      shipping: request.previous.map { Shipping($0, cluster, footprint) })
   }
 
   /// Whether any plan fits at all.
@@ -160,6 +164,7 @@ extension Planner {
           + "most \(facts.layerCount) nodes")
     }
     if let split = request.split { try check(split) }
+    try request.previous?.requireSameModel(as: facts)
   }
 
   private func check(_ workload: Workload, context: Int) throws(PlanFault) {

@@ -13,8 +13,10 @@ struct SearchRules: Sendable {
   var usesAccelerators = false
   /// Bytes that each node must have left over.
   var headroom = 0
-  /// Longest time that one stage or link may take, in the measure that `CapKind` names.
+  /// Longest time that one stage or link may take, in the measure that an objective caps.
   var cap = Double.infinity
+  /// Nanoseconds that each MiB counts which a node has to get; whole.
+  var shippingPrice = 0.0
 }
 
 /// The measure that an objective adds up, and the one that a cap limits.
@@ -37,16 +39,20 @@ package struct SearchTables: Sendable {
   private let bytesBefore: [Int]
   /// Bytes that each node's process may take.
   private let capacity: [Int]
+  /// What nodes hold already; nil where that does not matter.
+  let shipping: Shipping?
   /// Bytes of a node without layers, by what it holds: embedding × 2 + head.
   private let fixed: [Int]
 
   package init(
-    footprint: ModelFootprint, cluster: Cluster, costs: CostModel, keepsOrder: Bool = false
+    footprint: ModelFootprint, cluster: Cluster, costs: CostModel, keepsOrder: Bool = false,
+    shipping: Shipping? = nil
   ) {
     self.footprint = footprint
     self.cluster = cluster
     self.costs = costs
     self.keepsOrder = keepsOrder
+    self.shipping = shipping
     var sums = [0]
     for layer in footprint.layers {
       sums.append(sums[sums.count - 1] + layer.weightBytes + layer.keyValueBytes)
@@ -64,7 +70,8 @@ package struct SearchTables: Sendable {
   func restricted(to order: [Int]) -> SearchTables {
     SearchTables(
       footprint: footprint, cluster: cluster.restricted(to: order),
-      costs: costs.restricted(to: order), keepsOrder: true)
+      costs: costs.restricted(to: order), keepsOrder: true,
+      shipping: shipping?.restricted(to: order))
   }
 
   /// Sets of nodes that a search tells apart: equal nodes are taken in one order only.
@@ -239,7 +246,11 @@ package struct SearchTables: Sendable {
     guard rules.usesAccelerators, cluster.nodes[node].vramBytes > 0 else {
       let needed = bytes(layers, embedding: embedding, head: head)
       guard needed <= capacity[node] - rules.headroom else { return nil }
-      let choice = choice(measure, node, layers, 0, head: head)
+      var choice = choice(measure, node, layers, 0, head: head)
+      if let shipping, rules.shippingPrice > 0 {
+        let missing = shipping.missingMiB(node, layers, embedding: embedding, head: head)
+        choice.cost += rules.shippingPrice * Double(missing)
+      }
       return choice.capped <= rules.cap ? choice : nil
     }
     let room = cluster.nodes[node].vramBytes - NodeProfile.vramReserveBytes
