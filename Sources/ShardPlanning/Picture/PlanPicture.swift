@@ -157,7 +157,8 @@ public struct PlanPicture: Sendable {
     guard height > 0 else { return }
     let edge = stroke.map { " stroke=\"\($0)\"" } ?? ""
     body.append(
-      "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(width)\" height=\"\(height)\" fill=\"\(fill)\"\(edge)/>"
+      "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(width)\" height=\"\(height)\" "
+        + "fill=\"\(fill)\"\(edge)/>"
     )
   }
 
@@ -174,7 +175,8 @@ public struct PlanPicture: Sendable {
     _ x: Int, _ y: Int, _ text: String, size: Int = 12, color: String = "#222"
   ) {
     body.append(
-      "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(size)\" fill=\"\(color)\">\(Self.escape(text))</text>"
+      "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(size)\" fill=\"\(color)\">"
+        + "\(Self.escape(text))</text>"
     )
   }
 
