@@ -22,8 +22,9 @@ import TensorCore
     self.columns = columns
     let sizes = Self.sizes(format, rows: rows, columns: columns)
     codes = AlignedBuffer(byteCount: sizes.codes)
-    blockScales = format.needsQuantizedActivations ? AlignedBuffer(byteCount: sizes.blockScales) : nil
-    rowScales = format.needsQuantizedActivations ? AlignedBuffer(byteCount: sizes.rowScales) : nil
+    let hasScales = format.needsQuantizedActivations
+    blockScales = hasScales ? AlignedBuffer(byteCount: sizes.blockScales) : nil
+    rowScales = hasScales ? AlignedBuffer(byteCount: sizes.rowScales) : nil
   }
 
   /// Resident bytes of a matrix; the memory ledger counts with it.

@@ -25,7 +25,9 @@ import Testing
 
   @Test func floatsRoundToNearestEven() {
     var generator = SeededGenerator(seed: 61)
-    var floats: [Float] = [65504, 65519.99, 65520, -65520, 1e-8, 2.98e-8, 2.99e-8, 6.1e-5, .infinity]
+    var floats: [Float] = [
+      65504, 65519.99, 65520, -65520, 1e-8, 2.98e-8, 2.99e-8, 6.1e-5, .infinity,
+    ]
     for _ in 0..<20_001 {
       let bits = UInt32.random(in: 0...UInt32.max, using: &generator)
       floats.append(Float(bitPattern: bits))

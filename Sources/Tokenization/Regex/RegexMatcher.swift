@@ -104,15 +104,8 @@ struct RegexMatcher: ~Copyable {
       if steps > stepLimit, !takesNotes { startNotes() }
       var succeeded = true
       switch program.instructions[instruction] {
-      case .scalar(let wanted):
-        succeeded = step(&place) { $0 == wanted }
-        instruction += 1
-      case .set(let index):
-        let set = program.sets[index]
-        succeeded = step(&place) { set.contains($0) }
-        instruction += 1
-      case .possessiveRun(let index):
-        place = endOfRun(index, place)
+      case .scalar, .set, .possessiveRun, .look, .atomic, .assertion:
+        succeeded = advance(program.instructions[instruction], &place)
         instruction += 1
       case .run(let index) where !takesNotes:
         let end = endOfRun(index, place)
@@ -156,23 +149,9 @@ struct RegexMatcher: ~Copyable {
         setLoop(loop, -1)
         instruction += 1
       case .loopTurn(let loop, let exit):
-        if loopPlaces[loop] == place {
-          instruction = exit
-        } else {
-          setLoop(loop, place)
-          instruction += 1
-        }
-      case .look(let body, let isNegative, let isAhead, let length):
-        succeeded = look(body, isAhead, length, from: place) != isNegative
-        instruction += 1
-      case .atomic(let body):
-        let end = run(from: body, at: place, isInside: true)
-        succeeded = end != nil
-        place = end ?? place
-        instruction += 1
-      case .assertion(let assertion):
-        succeeded = holds(assertion, place)
-        instruction += 1
+        let isEmptyTurn = loopPlaces[loop] == place
+        if !isEmptyTurn { setLoop(loop, place) }
+        instruction = isEmptyTurn ? exit : instruction + 1
       case .accept:
         unwind(to: base, end: isInside ? place : nil)
         return place
@@ -182,6 +161,30 @@ struct RegexMatcher: ~Copyable {
         instruction = next
         place = position
       }
+    }
+  }
+
+  /// Executes an instruction that leads to the next one alone, or fails.
+  @inline(__always)
+  private mutating func advance(
+    _ instruction: RegexProgram.Instruction, _ place: inout Int
+  ) -> Bool {
+    switch instruction {
+    case .scalar(let wanted): return step(&place) { $0 == wanted }
+    case .set(let index):
+      let set = program.sets[index]
+      return step(&place) { set.contains($0) }
+    case .possessiveRun(let index):
+      place = endOfRun(index, place)
+      return true
+    case .look(let body, let isNegative, let isAhead, let length):
+      return look(body, isAhead, length, from: place) != isNegative
+    case .atomic(let body):
+      let end = run(from: body, at: place, isInside: true)
+      place = end ?? place
+      return end != nil
+    case .assertion(let assertion): return holds(assertion, place)
+    default: preconditionFailure("an instruction with a choice")
     }
   }
 
