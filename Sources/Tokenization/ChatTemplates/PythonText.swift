@@ -1,5 +1,15 @@
 /// Operations on text as Python's `str` has them: by scalar, without Unicode normalization.
 enum PythonText {
+  /// The attributes of Python's strings and lists.
+  static let members = Set(
+    """
+    append capitalize casefold center clear copy count encode endswith expandtabs extend find \
+    format format_map index insert isalnum isalpha isascii isdecimal isdigit isidentifier islower \
+    isnumeric isprintable isspace istitle isupper join ljust lower lstrip maketrans partition pop \
+    remove removeprefix removesuffix replace reverse rfind rindex rjust rpartition rsplit rstrip \
+    sort split splitlines startswith strip swapcase title translate upper zfill
+    """.split(separator: " ").map { String($0) })
+
   static func equal(_ left: String, _ right: String) -> Bool {
     left.utf8.elementsEqual(right.utf8)
   }

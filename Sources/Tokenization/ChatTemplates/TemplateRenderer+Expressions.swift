@@ -122,7 +122,12 @@ extension TemplateRenderer {
         throw place.unsupported("the dictionary's method '\(name)' without a call")
       }
       return dictionary[name] ?? .undefined("'\(name)'")
-    case .string, .list, .integer, .float, .bool, .none, .macro, .function:
+    case .string, .list, .none:
+      guard !PythonText.members.contains(name) else {
+        throw place.unsupported("the attribute '\(name)' of \(base.kindName)")
+      }
+      return .undefined("'\(name)'")
+    case .integer, .float, .bool, .macro, .function:
       throw place.unsupported("the attribute '\(name)' of \(base.kindName)")
     }
   }

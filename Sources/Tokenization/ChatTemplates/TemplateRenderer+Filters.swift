@@ -3,8 +3,8 @@ import StrictJSON
 extension TemplateRenderer {
   static let filters: Set<String> = [
     "trim", "length", "count", "upper", "lower", "capitalize", "tojson", "default", "d", "join",
-    "list", "items", "first", "last", "replace", "string", "int", "selectattr", "rejectattr",
-    "map",
+    "list", "items", "first", "last", "replace", "string", "int", "select", "reject",
+    "selectattr", "rejectattr", "map",
   ]
 
   mutating func filter(
@@ -83,7 +83,7 @@ extension TemplateRenderer {
       case .dictionary(let dictionary): return try pairs(of: dictionary, isLazy: true)
       default: throw place.failed("\(callee) cannot take \(value.kindName)")
       }
-    case "selectattr", "rejectattr": return try select(name, value, arguments)
+    case "select", "reject", "selectattr", "rejectattr": return try select(name, value, arguments)
     default: return try map(value, arguments)
     }
   }
@@ -143,22 +143,24 @@ extension TemplateRenderer {
   ) throws(TokenizationFault) -> TemplateValue {
     let callee = "the filter '\(name)'"
     guard arguments.named.isEmpty else { throw place.unsupported("named arguments of \(callee)") }
-    let positional = arguments.positional
-    let testName = positional.count > 1 ? positional[1].string ?? "" : nil
+    let takesAttribute = name.hasSuffix("attr")
+    let path = takesAttribute ? arguments.positional.first : nil
+    let rest = arguments.positional.dropFirst(takesAttribute ? 1 : 0)
+    let testName = rest.first.map { $0.string ?? "" }
     if let testName, !Self.tests.contains(testName) {
       throw place.unsupported("the test \(Excerpt.quoted(testName))")
     }
     var kept: [TemplateValue] = []
     for item in try items(of: value, callee) {
       try charge(1)
-      let attribute = try attribute(path: positional.first, of: item, callee)
+      let tested = takesAttribute ? try attribute(path: path, of: item, callee) : item
       let holds =
         if let testName {
-          try test(testName, attribute, Array(positional.dropFirst(2)))
+          try test(testName, tested, Array(rest.dropFirst()))
         } else {
-          attribute.isTrue
+          tested.isTrue
         }
-      if holds == (name == "selectattr") { kept.append(item) }
+      if holds == name.hasPrefix("select") { kept.append(item) }
     }
     return try makeList(kept, isLazy: true)
   }
