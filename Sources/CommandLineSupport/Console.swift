@@ -1,11 +1,31 @@
 import Foundation
 import StrictJSON
+import TensorCore
 
 /// Standard output and standard error.
 public enum Console {
-  /// Writes results.
-  public static func write(_ text: String) {
-    FileHandle.standardOutput.writeIgnoringClosedPipe(text)
+  /// Writes results. Ends the program with a sentence where they cannot be written, but for a
+  /// reader that has gone away, which is nobody's fault.
+  public static func write(_ text: String) { _ = writeWhileRead(text) }
+
+  /// Writes results and says whether somebody still reads them.
+  public static func writeWhileRead(_ text: String) -> Bool {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = unsafe bytes.withUnsafeBytes {
+        unsafe Foundation.write(1, $0.baseAddress, $0.count)
+      }
+      if count >= 0 {
+        bytes = bytes.dropFirst(count)
+      } else if errno == EPIPE {
+        return false
+      } else if errno != EINTR && errno != EAGAIN {
+        Program.exit(
+          reporting: FileFault("write", path: "standard output", errno: errno, isOutput: true),
+          asJSON: false)
+      }
+    }
+    return true
   }
 
   /// Writes progress and diagnostics.

@@ -2,6 +2,7 @@ import ArgumentParser
 import CommandLineSupport
 import Quantization
 import ShardPlanning
+import StrictJSON
 import TensorCore
 
 struct PlanCommand: ParsableCommand {
@@ -43,6 +44,7 @@ struct PlanCommand: ParsableCommand {
     var request = try plan.request(for: source.facts)
     request.previous = try previous.map { try ShardPlan.read(from: $0) }
     let report = try planner.report(request)
+    try refuseForeignFile()
     try report.plan.write(to: output)
     if let svg {
       try Directory.writeAtomically(Array(PlanPicture(report.plan).svg.utf8), to: svg)
@@ -53,5 +55,18 @@ struct PlanCommand: ParsableCommand {
       Console.write(PlanText.render(report))
       common.note("plan written to \(output)")
     }
+  }
+
+  /// A plan replaces a plan, and no other file.
+  private func refuseForeignFile() throws {
+    guard Directory.isFile(output) else { return }
+    let file = try InputFile(path: output)
+    let bytes = try file.bytes(at: 0, count: min(file.byteCount, 4 << 20))
+    let schema = try? JSONParsing().parse(bytes)["schema"]?.string
+    guard schema?.hasPrefix("shardtool.plan") != true else { return }
+    throw FileFault(
+      code: "plan.foreignFile",
+      message: "\(output) exists and is no plan; give another --output or remove it",
+      exitStatus: .cannotCreate, path: output)
   }
 }

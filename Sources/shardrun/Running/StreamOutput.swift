@@ -1,4 +1,4 @@
-import Foundation
+import CommandLineSupport
 
 /// Standard output for text that comes piece by piece.
 struct StreamOutput {
@@ -10,11 +10,7 @@ struct StreamOutput {
   mutating func write(_ text: String) {
     guard isOpen, !text.isEmpty else { return }
     endsLine = text.hasSuffix("\n")
-    do {
-      try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
-    } catch {
-      isOpen = false
-    }
+    isOpen = Console.writeWhileRead(text)
   }
 
   /// Ends the last line where it is open.
