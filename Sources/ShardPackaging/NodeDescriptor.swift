@@ -5,7 +5,7 @@ public struct NodeDescriptor: Sendable, Equatable {
   public let node: String
   public let bundleID: Digest
 
-  private static let schema = "shardtool.node/1"
+  private static let schema = "shardtool.bundle-node/1"
   private static let envelopeName = "node"
 
   init(node: String, bundleID: Digest) {

@@ -415,7 +415,7 @@ class Bundle:
         if os.path.exists(descriptor):
             node = unseal(descriptor, "node", 64 << 10)
             schema, self.node, bundle_id = members(node, "schema", "name", "bundle_id")
-            require(schema == "shardtool.node/1", "another node format")
+            require(schema == "shardtool.bundle-node/1", "another node format")
             require(bundle_id == self.manifest["bundle_id"], "a node of another bundle")
             names = [entry["name"] for entry in self.manifest["nodes"]]
             require(self.node in names, "an unknown node")
