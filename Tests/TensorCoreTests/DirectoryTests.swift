@@ -138,4 +138,15 @@ import Testing
     #expect(FileFault("open", path: "/x", errno: EACCES, isOutput: false).exitStatus == .noInput)
     #expect(FileFault("read", path: "/x", errno: EIO, isOutput: false).exitStatus == .inputOutput)
   }
+
+  @Test(arguments: [
+    ("a/.out.partial/b", "a/out/b"), ("a/plan.json.4711.partial", "a/plan.json"),
+    ("x.safetensors.partial", "x.safetensors"), (".out.partial.old.partial", "out"),
+    ("a/b", "a/b"), (".partial", ".partial"), ("/x/", "/x/"),
+  ])
+  func faultsNameWhatWillBe(staged: String, final: String) {
+    let fault = FileFault("write", path: staged, errno: ENOSPC, isOutput: true)
+    #expect(fault.message.hasPrefix("cannot write \(final): "))
+    #expect(fault.context["file"] == final)
+  }
 }

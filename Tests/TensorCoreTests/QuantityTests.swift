@@ -56,4 +56,10 @@ import Testing
     #expect(Quantity.fixed(.infinity, digits: 2) == "inf")
     #expect(Quantity.fixed(.nan, digits: 2) == "nan")
   }
+
+  @Test func countsHaveTheirNumber() {
+    #expect(Quantity.count(0, "token") == "0 tokens")
+    #expect(Quantity.count(1, "token") == "1 token")
+    #expect(Quantity.count(2, "token") == "2 tokens")
+  }
 }

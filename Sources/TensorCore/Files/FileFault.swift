@@ -19,6 +19,7 @@ public struct FileFault: Fault {
   public init(_ action: String, path: String, errno number: Int32, isOutput: Bool) {
     let reason = unsafe String(cString: strerror(number))
     let advice = number == ENOSPC || number == EDQUOT ? "; free some space and run it again" : ""
+    let path = StagingName.finalPath(path)
     message = "cannot \(action) \(path): \(reason)\(advice)"
     context = ["file": path]
     switch number {

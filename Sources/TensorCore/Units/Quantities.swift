@@ -58,6 +58,11 @@ public enum Quantity {
     return "\(fixed(value, digits: digits)) \(units[unit])"
   }
 
+  /// A count with its noun: `1 token`, `2 tokens`.
+  public static func count(_ count: Int, _ noun: String) -> String {
+    count == 1 ? "1 \(noun)" : "\(count) \(noun)s"
+  }
+
   /// A number with a fixed count of digits behind the point, the same on every system.
   public static func fixed(_ value: Double, digits: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
