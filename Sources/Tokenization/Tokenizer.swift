@@ -62,10 +62,11 @@ public final class Tokenizer: Sendable {
   }
 
   private func encode(bytes: [UInt8]) -> [Int32] {
-    var scratch = self.scratch.withLock { kept -> EncodingScratch? in
-      defer { kept = nil }
-      return kept
-    } ?? EncodingScratch()
+    var scratch =
+      self.scratch.withLock { kept -> EncodingScratch? in
+        defer { kept = nil }
+        return kept
+      } ?? EncodingScratch()
     var ids: [Int32] = []
     ids.reserveCapacity(bytes.count / 3 + 8)
     if added.raw.isEmpty {
@@ -184,6 +185,11 @@ public final class Tokenizer: Sendable {
   }
 
   // MARK: - Tokens
+
+  /// Whether a token has a meaning beside its text, such as the end of a text.
+  public func isSpecial(_ id: Int32) -> Bool {
+    decodingText(of: id).map { isSpecial(id, $0) } ?? false
+  }
 
   /// The id of a token as the vocabulary writes it.
   public func id(of token: String) -> Int32? {

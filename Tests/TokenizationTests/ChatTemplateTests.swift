@@ -115,6 +115,25 @@ import Tokenization
     #expect(throws: TokenizationFault.self) { try template(#""{% include 'x' %}""#) }
   }
 
+  @Test(arguments: [
+    ("{{ m.content }}<|im_end|>\n", "<|im_end|>"), ("{{ m.content | trim }} </s>", "</s>"),
+    ("{{ m.content }}\n\n<|end|><|next|>", "<|end|>"), ("{{ m.content }}\n", nil),
+    ("{{ m.content }}a<|end|>", nil), ("{{ raise_exception('no') }}", nil), ("{{ m.role }}", nil),
+  ])
+  func theTokenBehindAnAnswerIsFound(_ turn: String, _ end: String?) throws {
+    let added = ["<|im_end|>", "</s>", "<|end|>", "<|next|>"].enumerated().map { index, text in
+      #"{"id":\#(index + 1),"content":"\#(text)","special":true,"normalized":false}"#
+    }
+    let model =
+      #"{"added_tokens":[\#(added.joined(separator: ","))],"#
+      + #""model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#
+    let tokenizer = try Tokenizer.load(files: ["tokenizer.json": Array(model.utf8)])
+    let template = try ChatTemplate(
+      "{% for m in messages %}<{{ m.role }}>\(turn){% endfor %}", name: "test")
+    let id = template.endOfTurn(tokenizer)
+    #expect(id.flatMap { tokenizer.token(of: $0) } == end)
+  }
+
   // MARK: - Refusals
 
   @Test(arguments: [

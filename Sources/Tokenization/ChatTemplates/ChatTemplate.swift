@@ -83,6 +83,9 @@ extension Tokenizer {
     }
   }
 
+  /// Names of the checkpoint's chat templates; `default` is `chatTemplate`.
+  public var chatTemplateNames: [String] { settings.chatTemplates.keys.sorted() }
+
   /// Texts of the special tokens by role: `bos_token`, `eos_token`, `unk_token`, `pad_token` …
   public var specialTokenTexts: [String: String] { settings.specialTokens }
 }
