@@ -59,7 +59,7 @@ public struct Benchmark {
   ) throws -> BenchmarkResult {
     let positions = request.promptTokens + request.generateTokens
     guard positions <= limits.context else {
-      throw GenerationFault.tooLong(tokens: positions, context: limits.context)
+      throw GenerationFault.tooLong(tokens: positions, limits: limits)
     }
     let prompt = (0..<request.promptTokens).map { place in
       let uniform = CounterBasedRandom.uniform(seed: 1, step: place)

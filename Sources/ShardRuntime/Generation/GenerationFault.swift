@@ -31,11 +31,29 @@ public struct GenerationFault: Fault {
       context: ["token": "\(id)", "place": "\(index)"])
   }
 
-  static func tooLong(tokens: Int, context: Int) -> GenerationFault {
+  static func tooLong(tokens: Int, limits: SequenceLimits) -> GenerationFault {
     GenerationFault(
       "longerThanContext", .doesNotFit,
-      "\(tokens) tokens do not fit the \(context) positions that this bundle was planned for; "
-        + "shorten the text or plan and pack with --context \(tokens) or more")
+      "\(Quantity.count(tokens, "token")) cannot fit the "
+        + "\(Quantity.count(limits.context, "position")) that this bundle was planned for; "
+        + advice("shorten the text", tokens: tokens, limits))
+  }
+
+  static func chatTooLong(tokens: Int, limits: SequenceLimits) -> GenerationFault {
+    GenerationFault(
+      "longerThanContext", .doesNotFit,
+      "the chat has come to \(tokens) tokens, more than the \(limits.context) positions that this "
+        + "bundle was planned for; " + advice("begin a new chat", tokens: tokens, limits))
+  }
+
+  /// What to do, without advice that the planner would refuse.
+  private static func advice(_ first: String, tokens: Int, _ limits: SequenceLimits) -> String {
+    guard let most = limits.modelContext, tokens > most else {
+      return "\(first), or plan and pack with --context \(tokens) or more"
+    }
+    return most > limits.context
+      ? "\(first); the model has \(most) positions at most (--context \(most))"
+      : "\(first); the model has no more positions"
   }
 
   static var unexpectedAnswer: GenerationFault {

@@ -35,13 +35,15 @@ public enum FinishReason: String, Sendable {
 /// How long the parts of a generation took.
 public struct GenerationTimings: Sendable, Equatable {
   public var promptTokens = 0
+  /// Tokens of the prompt that an earlier request had left in the caches.
+  public var keptTokens = 0
   public var generatedTokens = 0
   /// From the request to the first token.
   public var firstTokenSeconds = 0.0
   /// From the first token to the last.
   public var decodeSeconds = 0.0
 
-  public var prefillTokensPerSecond: Double? { rate(promptTokens, firstTokenSeconds) }
+  public var prefillTokensPerSecond: Double? { rate(promptTokens - keptTokens, firstTokenSeconds) }
   /// The first token belongs to the prefill.
   public var decodeTokensPerSecond: Double? { rate(generatedTokens - 1, decodeSeconds) }
 
@@ -88,22 +90,38 @@ public struct Generator {
   public func generate(
     _ request: GenerationRequest, onStep: (GenerationStep) -> Bool = { _ in true }
   ) throws -> GenerationResult {
+    var held: [Int32] = []
+    return try generate(request, held: &held, onStep: onStep)
+  }
+
+  /// The same, but of the prompt only what differs from an earlier one is run again.
+  ///
+  /// - Parameter held: the ids that the runner's caches hold; empty after an error.
+  public func generate(
+    _ request: GenerationRequest, held: inout [Int32],
+    onStep: (GenerationStep) -> Bool = { _ in true }
+  ) throws -> GenerationResult {
     let prompt = request.promptIds
     try limits.check(prompt)
     guard prompt.count <= limits.context else {
-      throw GenerationFault.tooLong(tokens: prompt.count, context: limits.context)
+      throw GenerationFault.tooLong(tokens: prompt.count, limits: limits)
     }
+    // The last token is run in any case: what follows it is wanted.
+    let common = zip(held, prompt.dropLast()).prefix { $0 == $1 }.count
+    var cache = held
+    held = []
     var text = tokenizer.map { TextStream($0, behind: prompt) }
     var timings = GenerationTimings()
     timings.promptTokens = prompt.count
     let clock = ContinuousClock()
     let start = clock.now
-    try runner.reset()
+    timings.keptTokens = try runner.rewind(to: common)
+    cache.removeSubrange(timings.keptTokens...)
     var generated: [Int32] = []
     var reason = FinishReason.length
     var firstToken = start
     var last = start
-    var pending = prompt
+    var pending = Array(prompt[timings.keptTokens...])
     while generated.count < request.maximumTokens {
       let position = prompt.count + generated.count - pending.count
       guard position < limits.context else {
@@ -111,12 +129,15 @@ public struct Generator {
         break
       }
       let token = try next(pending, position, request.sampling, step: generated.count)
+      cache += pending
       last = clock.now
       if generated.isEmpty { firstToken = last }
       generated.append(token)
       pending = [token]
       let isStop = request.stopIds.contains(token)
-      let goOn = onStep(GenerationStep(token: token, text: text?.append(token) ?? ""))
+      // What ends a text is no part of it.
+      let piece = isStop ? "" : text?.append(token) ?? ""
+      let goOn = onStep(GenerationStep(token: token, text: piece))
       if isStop || !goOn {
         reason = isStop ? .stop : .interrupted
         break
@@ -125,6 +146,7 @@ public struct Generator {
     timings.generatedTokens = generated.count
     timings.firstTokenSeconds = (firstToken - start).seconds
     timings.decodeSeconds = (last - firstToken).seconds
+    held = cache
     if let rest = text?.finish(), !rest.isEmpty {
       _ = onStep(GenerationStep(token: nil, text: rest))
     }

@@ -7,6 +7,12 @@ public protocol SequenceRunner: AnyObject {
   /// Forgets the sequence so far.
   func reset() throws
 
+  /// Forgets the sequence but for its first positions, or all of it where its caches do not hold
+  /// those any more.
+  ///
+  /// - Returns: how many positions are kept: `count` or 0.
+  func rewind(to count: Int) throws -> Int
+
   /// Runs ids at consecutive positions and returns what `output` asks for.
   func run(_ ids: [Int32], firstPosition: Int, output: StepOutput) throws -> StepResult
 }
@@ -18,10 +24,13 @@ public struct SequenceLimits: Sendable, Equatable {
   /// Positions that the key-value caches hold.
   public let context: Int
   public let vocabularySize: Int
+  /// Positions that the model has at most, however it is planned; nil where that is not known.
+  public let modelContext: Int?
 
-  public init(context: Int, vocabularySize: Int) {
+  public init(context: Int, vocabularySize: Int, modelContext: Int? = nil) {
     self.context = context
     self.vocabularySize = vocabularySize
+    self.modelContext = modelContext
   }
 
   /// Checks that ids can be run.

@@ -16,6 +16,7 @@ public final class ShardSession: StageExecutor, Sendable {
   private let logitRows: Int
   private let logitStorage: Matrix?
   private let headInput: Matrix?
+  public let rewinding: RewindRule
 
   init(_ shard: LoadedShard) {
     let plan = shard.plan.settings
@@ -31,6 +32,16 @@ public final class ShardSession: StageExecutor, Sendable {
           layer: layer, context: plan.context, prefillChunk: plan.prefillChunk),
         format: memory.cacheFormat)
     }
+    // Of all layers, also those of other nodes: the whole ring goes back or none of it.
+    rewinding = RewindRule(
+      rings: (0..<shard.dimensions.layerCount).compactMap { layer in
+        memory.architecture.keyValueShape(layer: layer).window.map { window in
+          RewindRule.Ring(
+            window: window,
+            capacity: memory.cacheCapacity(
+              layer: layer, context: plan.context, prefillChunk: plan.prefillChunk))
+        }
+      })
     workspace = Workspace(
       shard.dimensions, rows: plan.prefillChunk, context: plan.context,
       threads: shard.compute.pool.threads)

@@ -30,13 +30,22 @@ final class RunLinks: Sendable {
     case ResetMessage.kind:
       let message = try ResetMessage(frame)
       try stage.reset(sequence: message.sequence)
-      if let downstream {
-        try downstream.send(frame)
-      } else {
-        try coordinator.send(ResultMessage(request: message.request, part: .done).frame)
-      }
+      try passOn(frame, request: message.request)
+    case RewindMessage.kind:
+      let message = try RewindMessage(frame)
+      try stage.rewind(sequence: message.sequence, to: message.position)
+      try passOn(frame, request: message.request)
     default:
       throw PayloadReader.malformed("kind \(frame.kind) is unknown")
+    }
+  }
+
+  /// Hands an order on, or reports from the last node that all have followed it.
+  private func passOn(_ frame: Frame, request: UInt32) throws {
+    if let downstream {
+      try downstream.send(frame)
+    } else {
+      try coordinator.send(ResultMessage(request: request, part: .done).frame)
     }
   }
 }

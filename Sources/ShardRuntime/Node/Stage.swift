@@ -17,6 +17,8 @@ public final class Stage: @unchecked Sendable {
   private let hidden: Matrix
   /// How many positions each sequence holds.
   private var positions: [Int]
+  /// How many each has stored since it was last forgotten.
+  private var written: [Int]
 
   /// Precondition: there is at least one executor.
   public init(_ description: StageDescription, executors: [any StageExecutor]) {
@@ -25,6 +27,7 @@ public final class Stage: @unchecked Sendable {
     self.executors = executors
     hidden = Matrix(rows: description.prefillChunk, columns: description.hiddenSize)
     positions = [Int](repeating: 0, count: executors.count)
+    written = positions
   }
 
   /// Receives what a pass has to say to the coordinator.
@@ -35,6 +38,27 @@ public final class Stage: @unchecked Sendable {
     guard executors.indices.contains(sequence) else { throw unknownSequence(sequence) }
     executors[sequence].reset()
     positions[sequence] = 0
+    written[sequence] = 0
+  }
+
+  /// Whether a sequence that has stored so many positions can go on at an earlier one.
+  func canRewind(to position: Int, written: Int) -> Bool {
+    executors[0].rewinding.allows(position, written: written)
+  }
+
+  /// Forgets a sequence from a position on.
+  func rewind(sequence: Int, to position: Int) throws(RuntimeFault) {
+    guard executors.indices.contains(sequence) else { throw unknownSequence(sequence) }
+    guard position > 0 else { return try reset(sequence: sequence) }
+    guard position <= positions[sequence],
+      canRewind(to: position, written: written[sequence])
+    else {
+      throw RuntimeFault(
+        "cannotRewind",
+        "\(description.node) holds \(positions[sequence]) positions of the sequence and cannot go "
+          + "back to position \(position); reset the sequence first", exitStatus: .bug)
+    }
+    positions[sequence] = position
   }
 
   /// Forgets all sequences.
@@ -42,6 +66,7 @@ public final class Stage: @unchecked Sendable {
     for index in executors.indices {
       executors[index].reset()
       positions[index] = 0
+      written[index] = 0
     }
   }
 
@@ -93,6 +118,7 @@ public final class Stage: @unchecked Sendable {
   private func compute(_ pass: Pass, since start: Duration, _ emit: Emit) throws -> StepMessage? {
     executors[pass.sequence].forward(hidden, rows: pass.rows, firstPosition: pass.firstPosition)
     positions[pass.sequence] += pass.rows
+    written[pass.sequence] = max(written[pass.sequence], positions[pass.sequence])
     defer { meter.record(rows: pass.rows, time: Monotonic.now() - start) }
     guard description.holdsHead else {
       return StepMessage(
@@ -208,6 +234,6 @@ extension RuntimeFault {
     RuntimeFault(
       "contextExceeded",
       "\(positions) tokens do not fit the \(context) positions that this bundle was planned for; "
-        + "plan and pack again with a larger --context", exitStatus: .doesNotFit)
+        + "shorten the text", exitStatus: .doesNotFit)
   }
 }

@@ -6,6 +6,9 @@ import TensorCore
 public protocol StageExecutor: AnyObject {
   /// Forgets the sequence.
   func reset()
+  /// Where it can go on after it has gone further. Stored positions from there on count as
+  /// forgotten; each is written anew before a token attends to it.
+  var rewinding: RewindRule { get }
   /// Writes one row of `hidden` for each id, the first of which stands at `firstPosition`. Only
   /// called where the embedding is.
   func embed(_ ids: [Int32], firstPosition: Int, into hidden: Matrix)
@@ -20,6 +23,10 @@ public protocol StageExecutor: AnyObject {
   var logitsCapacity: Int { get }
   /// ln Σ exp over one row of logits.
   func logSumExp(_ logits: Matrix, row: Int) -> Double
+}
+
+extension StageExecutor {
+  public var rewinding: RewindRule { .never }
 }
 
 /// What a node is within its model, as the handshake compares it.

@@ -20,6 +20,8 @@ public final class InferencePipeline {
   private let ring: RingClient?
   /// Positions that the sequence holds.
   private var position = 0
+  /// Positions stored since the sequence was last forgotten.
+  private var written = 0
   private var failure: RuntimeFault?
   private var isShutDown = false
 
@@ -72,11 +74,31 @@ public final class InferencePipeline {
     try rememberingFailure {
       try stage.reset(sequence: 0)
       position = 0
-      guard let ring else { return }
-      let requests = ring.request([(.nothing, 0)])
-      try ring.send(ResetMessage(request: requests[0], sequence: 0).frame)
-      _ = try ring.results(of: requests)
+      written = 0
+      try order { ResetMessage(request: $0, sequence: 0).frame }
     }
+  }
+
+  public func rewind(to count: Int) throws -> Int {
+    guard count > 0, count <= position, stage.canRewind(to: count, written: written) else {
+      try reset()
+      return 0
+    }
+    guard count < position else { return count }
+    try rememberingFailure {
+      try stage.rewind(sequence: 0, to: count)
+      position = count
+      try order { RewindMessage(request: $0, sequence: 0, position: count).frame }
+    }
+    return count
+  }
+
+  /// Sends an order through the ring and waits until the last node has followed it.
+  private func order(_ frame: (UInt32) -> Frame) throws {
+    guard let ring else { return }
+    let requests = ring.request([(.nothing, 0)])
+    try ring.send(frame(requests[0]))
+    _ = try ring.results(of: requests)
   }
 
   /// Runs ids at consecutive positions through all nodes.
@@ -90,6 +112,7 @@ public final class InferencePipeline {
       let steps = plan(ids, firstPosition: firstPosition, output: output)
       let results = try ring.map { try run(steps, through: $0) } ?? runHere(steps)
       position += ids.count
+      written = max(written, position)
       return StepResult(joining: results)
     }
   }

@@ -65,7 +65,7 @@ public struct Scorer {
     switch pieces {
     case .whole:
       guard ids.count <= limits.context else {
-        throw GenerationFault.tooLong(tokens: ids.count, context: limits.context)
+        throw GenerationFault.tooLong(tokens: ids.count, limits: limits)
       }
       let piece = Piece(inputs: ids, targets: Array(ids.dropFirst()), firstRow: 0)
       score.add(try run(piece, logits, progress), tokens: piece.targets.count)
@@ -73,7 +73,7 @@ public struct Scorer {
       precondition(context >= 2, "a piece of context \(context) holds no id")
       try limits.check([bos])
       guard context - 1 <= limits.context else {
-        throw GenerationFault.tooLong(tokens: context - 1, context: limits.context)
+        throw GenerationFault.tooLong(tokens: context - 1, limits: limits)
       }
       for first in stride(from: 0, to: ids.count, by: context - 1) {
         let targets = Array(ids[first..<min(ids.count, first + context - 1)])

@@ -8,6 +8,8 @@ final class CountingRunner: SequenceRunner {
   private(set) var runs: [(ids: [Int32], firstPosition: Int)] = []
   private(set) var resets = 0
   private var nextPosition = 0
+  /// Whether positions can be kept from one prompt to the next.
+  var canRewind = true
   /// A step at which the ring breaks.
   var failsAtRun: Int?
 
@@ -18,6 +20,15 @@ final class CountingRunner: SequenceRunner {
   func reset() throws {
     resets += 1
     nextPosition = 0
+  }
+
+  func rewind(to count: Int) throws -> Int {
+    guard canRewind, count > 0, count <= nextPosition else {
+      try reset()
+      return 0
+    }
+    nextPosition = count
+    return count
   }
 
   func run(_ ids: [Int32], firstPosition: Int, output: StepOutput) throws -> StepResult {

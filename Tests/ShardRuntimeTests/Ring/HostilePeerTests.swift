@@ -107,6 +107,14 @@ import Testing
     #expect(code(hello, join, step(output: 3)) == "runtime.malformedMessage")
     #expect(
       code(hello, join, Frame(kind: 65, payload: [0, 0, 0, 0, 9, 0])) == "runtime.unknownSequence")
+    #expect(
+      code(hello, join, Frame(kind: 67, payload: [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]))
+        == "runtime.cannotRewind")
+    #expect(
+      code(hello, join, Frame(kind: 67, payload: [0, 0, 0, 0, 0, 0, 255, 255, 255, 255]))
+        == "runtime.cannotRewind")
+    #expect(
+      code(hello, join, Frame(kind: 67, payload: [0, 0, 0, 0])) == "runtime.malformedMessage")
     #expect(code(hello, join, Frame(kind: 99)) == "runtime.malformedMessage")
     let tooMuch =
       [Frame](repeating: Frame(kind: 64, payload: [0]), count: 1)

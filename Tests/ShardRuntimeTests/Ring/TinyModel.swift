@@ -12,12 +12,16 @@ final class TinyModel: StageExecutor {
   /// Running sums of each layer: the "cache".
   private var memory: [[Float]]
   private var next = 0
+  /// The memory behind each position, to go back to.
+  private var history: [[[Float]]] = []
+  let rewinding: RewindRule
   /// How long a pass takes beside its arithmetic.
   private let delay: Duration
   let logitsCapacity = 3
   private let logitStorage = Matrix(rows: 3, columns: vocabularySize)
 
-  init(layers: Range<Int>, delay: Duration = .zero) {
+  init(layers: Range<Int>, delay: Duration = .zero, rewinding: RewindRule = RewindRule(rings: [])) {
+    self.rewinding = rewinding
     self.layers = layers
     self.delay = delay
     memory = layers.map { _ in [Float](repeating: 0, count: Self.hiddenSize) }
@@ -25,6 +29,7 @@ final class TinyModel: StageExecutor {
 
   func reset() {
     next = 0
+    history = []
     for index in memory.indices {
       for column in memory[index].indices { memory[index][column] = 0 }
     }
@@ -42,9 +47,14 @@ final class TinyModel: StageExecutor {
   }
 
   func forward(_ hidden: Matrix, rows: Int, firstPosition: Int) {
-    precondition(firstPosition == next, "positions come in order")
-    next += rows
+    precondition(firstPosition <= next, "positions come in order")
+    if firstPosition < next {
+      memory = history[firstPosition]
+      history.removeSubrange(firstPosition...)
+    }
+    next = firstPosition + rows
     for row in 0..<rows {
+      history.append(memory)
       for (index, layer) in layers.enumerated() {
         hidden.withMutableRow(row) { values in
           for column in values.indices {
