@@ -104,7 +104,7 @@ let package = Package(
     tests(
       "ShardRuntimeTests",
       ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardPreparation", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization"]),
-    tests("EndToEndTests", ["Checkpoints", "ShardPackaging", "StrictJSON", "TensorCore"]),
+    tests("EndToEndTests", ["Checkpoints", "Quantization", "ShardPackaging", "ShardPlanning", "StrictJSON", "TensorCore"]),
     tests("TidyTests", ["ModelArchitectures", "ShardPackaging", "StrictJSON", "TensorCore"]),
   ],
   swiftLanguageModes: [.v6],

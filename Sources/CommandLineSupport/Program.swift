@@ -8,36 +8,44 @@ import TensorCore
 public enum Program {
   /// Runs the program; never returns normally where something failed.
   public static func run<Root: ParsableCommand>(_ root: Root.Type) {
-    let arguments = Array(CommandLine.arguments.dropFirst())
+    let arguments = ArgumentList(Array(CommandLine.arguments.dropFirst()))
+    let asJSON = arguments.words.contains("--json")
     do {
-      var command = try Root.parseAsRoot(arguments)
+      if let fault = UsageFault(unknownCommandIn: arguments, of: root) { throw fault }
+      var command = try Root.parseAsRoot(arguments.words)
       try command.run()
     } catch let error as any Fault {
-      exit(reporting: error, asJSON: arguments.contains("--json"))
+      exit(reporting: error, asJSON: asJSON)
     } catch {
-      if isArgumentError(error) || !arguments.contains("--json") { Root.exit(withError: error) }
-      exit(reporting: UnexpectedFault(error), asJSON: true)
+      // Help, versions, completions, and commands that have reported their failure themselves.
+      let status = Root.exitCode(for: error)
+      if status.isSuccess || error is ExitCode { Root.exit(withError: error) }
+      guard status == .validationFailure else {
+        exit(reporting: UnexpectedFault(error), asJSON: asJSON)
+      }
+      exit(reporting: UsageFault(error, arguments, of: root), asJSON: asJSON)
     }
-  }
-
-  private static func isArgumentError(_ error: any Error) -> Bool {
-    error is CleanExit || error is ValidationError || error is ExitCode
-      || "\(type(of: error))".contains("CommandError")
   }
 
   /// Prints the error as one sentence, or as JSON to standard output, and ends the program.
   public static func exit(reporting fault: any Fault, asJSON: Bool) -> Never {
     if asJSON {
-      var error: JSONObject = ["code": .string(fault.code), "message": .string(fault.message)]
-      for (key, value) in fault.context.sorted(by: { $0.key < $1.key }) {
-        if error[key] == nil { error[key] = .string(value) }
-      }
-      error["exit_status"] = JSONValue(Int(fault.exitStatus.rawValue))
-      Console.write(["schema": "shard.error/1", "error": .object(error)])
+      Console.write(object(for: fault))
     } else {
       Console.writeError("error: \(singleLine(fault.message))\n")
+      if let usage = fault as? UsageFault { Console.writeError("see \(usage.help)\n") }
     }
     Foundation.exit(fault.exitStatus.rawValue)
+  }
+
+  /// An error as JSON.
+  public static func object(for fault: any Fault) -> JSONValue {
+    var error: JSONObject = ["code": .string(fault.code), "message": .string(fault.message)]
+    for (key, value) in fault.context.sorted(by: { $0.key < $1.key }) {
+      if error[key] == nil { error[key] = .string(value) }
+    }
+    error["exit_status"] = JSONValue(Int(fault.exitStatus.rawValue))
+    return ["schema": "shard.error/1", "error": .object(error)]
   }
 
   /// Names from files may hold anything; control characters must not reach a terminal.

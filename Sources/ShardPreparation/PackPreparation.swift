@@ -16,6 +16,7 @@ public enum PackPreparation {
     let quantized = try QuantizedCheckpoint(directory: checkpoint)
     let plan = try ShardPlan.read(from: plan)
     try check(plan, fits: quantized)
+    _ = try TokenizerCheck.run(quantized.tokenizerFiles, in: quantized.directory)
     let summary = try Packager.pack(
       quantized, plan: plan, to: directory, threads: threads, progress: progress)
     return PackReport(summary.manifest, directory: directory, summary: summary)
@@ -28,7 +29,7 @@ public enum PackPreparation {
     guard footprint.layers.count == plan.facts.layerCount else {
       throw PreparationFault(
         "otherModel",
-        "the plan is for \(plan.facts.layerCount) layers, and the checkpoint has "
+        "the plan is for \(Quantity.count(plan.facts.layerCount, "layer")), and the checkpoint has "
           + "\(footprint.layers.count); make the plan again with shardtool plan")
     }
     for node in plan.nodes {

@@ -15,16 +15,19 @@ public struct Quantizer: Sendable {
   private let plan: QuantizePlan
 
   /// Sentences about what is odd in the checkpoint, but no obstacle.
-  public var warnings: [String] { plan.warnings }
+  public let warnings: [String]
 
   /// Resolves every tensor before any work begins.
   ///
-  /// Throws: `PreparationFault`, `QuantizationFault` or `ArchitectureFault` naming the tensor or
-  /// the configuration's member that stands in the way.
+  /// Throws: `PreparationFault`, `QuantizationFault`, `ArchitectureFault` or `TokenizationFault`
+  /// naming the tensor, or the member of a file, that stands in the way.
   public init(_ checkpoint: Checkpoint, recipe: Recipe) throws {
     self.checkpoint = checkpoint
     self.recipe = recipe
     plan = try QuantizePlan(checkpoint, recipe: recipe)
+    warnings =
+      try plan.warnings
+      + TokenizerCheck.run(checkpoint.tokenizerFiles, in: checkpoint.directory)
   }
 
   /// Writes the quantized checkpoint; it appears in `directory` whole or not at all.

@@ -12,7 +12,8 @@ struct Shardrun: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GenerateCommand.self, ScoreCommand.self, BenchCommand.self, NodeCommand.self,
+      GenerateCommand.self, ChatCommand.self, ScoreCommand.self, BenchCommand.self,
+      NodeCommand.self,
       VerifyCommand.self, StartCommand.self,
     ],
     defaultSubcommand: StartCommand.self)

@@ -125,7 +125,8 @@ struct Description {
     return Description(
       json: .object(object),
       text: lines([
-        ("kind", "plan"), ("model", "\(plan.facts.family), \(plan.facts.layerCount) layers"),
+        ("kind", "plan"),
+        ("model", "\(plan.facts.family), \(Quantity.count(plan.facts.layerCount, "layer"))"),
         ("context", "\(plan.context)"), ("sequences", "\(plan.sequences)"),
         ("best", plan.objective.rawValue),
       ]) + "\n" + nodes(of: plan).rendered())
@@ -189,11 +190,13 @@ struct Description {
         ("family", "\(family) (\(modelType))"),
         (
           "shape",
-          "\(d.layerCount) layers of width \(d.hiddenSize), feed-forward \(d.intermediateSize)"
+          "\(Quantity.count(d.layerCount, "layer")) of width \(d.hiddenSize), feed-forward "
+            + "\(d.intermediateSize)"
         ),
         (
           "attention",
-          "\(d.headCount) heads of \(d.headDimension), \(d.keyValueHeadCount) for keys and values"
+          "\(Quantity.count(d.headCount, "head")) of \(d.headDimension), "
+            + "\(d.keyValueHeadCount) for keys and values"
         ),
         ("vocabulary", "\(d.vocabularySize)\(d.tiesEmbeddings ? ", tied to the head" : "")"),
         ("context", "\(d.contextLength)"),

@@ -87,7 +87,8 @@ enum PackText {
     let kept = report.parts.filter(\.isKept).count
     if kept > 0, let written = report.writtenByteCount {
       text +=
-        "\(kept) of \(report.parts.count) blobs were there already; "
+        "\(kept) of \(Quantity.count(report.parts.count, "blob")) \(kept == 1 ? "was" : "were") "
+        + "there already; "
         + "\(Quantity.describe(bytes: written)) written\n"
     }
     return text + "bundle \(report.manifest.bundleID)\n"

@@ -38,7 +38,7 @@ struct PlanCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let cluster = try plan.cluster()
+    let cluster = try plan.cluster(common)
     let source = try CheckpointFootprint(QuantizedCheckpoint(directory: checkpoint))
     let planner = Planner(source: source, cluster: cluster)
     var request = try plan.request(for: source.facts)

@@ -7,9 +7,9 @@ import TensorCore
 struct PlanOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How many equal nodes there are, or a file that lists unequal ones.",
+      "How many equal nodes there are (default: 1), or a file that lists unequal ones.",
       valueName: "count|file"))
-  var nodes = "1"
+  var nodes: String?
 
   @Option(help: "Memory of each node, such as 8G: the machine's, not what is free.")
   var ram: ByteSize?
@@ -51,10 +51,16 @@ struct PlanOptions: ParsableArguments {
   var generateTokens: Int?
 
   /// The machines: equal ones, or those of a file.
-  func cluster() throws -> Cluster {
-    guard let count = Int(nodes) else { return try clusterFromFile() }
+  func cluster(_ common: CommonOptions) throws -> Cluster {
+    if let nodes, Int(nodes) == nil { return try clusterFromFile(nodes) }
     guard let ram else {
       throw ValidationError("Say how much memory each node has, such as --ram 8G.")
+    }
+    let count = nodes.flatMap { Int($0) } ?? 1
+    if nodes == nil {
+      common.note(
+        "planning for one node with \(Quantity.describe(bytes: ram.bytes)); --nodes N plans for "
+          + "more")
     }
     return try Cluster(
       count: count, ramBytes: ram.bytes, reserveBytes: reserve?.bytes,
@@ -62,7 +68,7 @@ struct PlanOptions: ParsableArguments {
       link: try link.map(LinkProfile.init(argument:)) ?? .gigabitEthernet)
   }
 
-  private func clusterFromFile() throws -> Cluster {
+  private func clusterFromFile(_ nodes: String) throws -> Cluster {
     let given = [
       ("--ram", ram != nil), ("--vram", vram != nil), ("--reserve", reserve != nil),
       ("--link", link != nil),

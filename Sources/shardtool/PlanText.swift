@@ -12,7 +12,7 @@ enum PlanText {
     text +=
       "predicted: \(rate(prediction)) (\(milliseconds(prediction.tokenNanoseconds)) ms a "
       + "token), first token \(seconds(prediction.firstTokenNanoseconds)) after a prompt of "
-      + "\(workload.promptTokens) tokens\n"
+      + "\(Quantity.count(workload.promptTokens, "token"))\n"
     if plan.sequences > 1 {
       let perSequence = Double(plan.sequences) * prediction.tokensPerSecond
       let total = min(perSequence, 1e9 / Double(max(1, prediction.bottleneckNanoseconds)))
@@ -34,10 +34,10 @@ enum PlanText {
   }
 
   private static func heading(_ plan: ShardPlan) -> String {
-    let sequences = plan.sequences == 1 ? "1 sequence" : "\(plan.sequences) sequences"
-    return "\(plan.facts.family), \(plan.facts.layerCount) layers on \(plan.nodes.count) "
-      + (plan.nodes.count == 1 ? "node" : "nodes")
-      + "; context \(plan.context), \(sequences), prompts in chunks of \(plan.prefillChunk); best "
+    return "\(plan.facts.family), \(Quantity.count(plan.facts.layerCount, "layer")) on "
+      + "\(Quantity.count(plan.nodes.count, "node")); context \(plan.context), "
+      + "\(Quantity.count(plan.sequences, "sequence")), prompts in chunks of "
+      + "\(plan.prefillChunk); best "
       + "\(plan.objective.rawValue)"
   }
 

@@ -32,7 +32,7 @@ struct PrepareCommand: ParsableCommand {
 
   func run() throws {
     // Mistakes in the options for planning are told before the long work begins.
-    let cluster = try plan.cluster()
+    let cluster = try plan.cluster(common)
     let quantizedPath = "\(output)/quantized"
     let planPath = "\(output)/plan.json"
     let bundlePath = "\(output)/bundles"

@@ -90,7 +90,7 @@ extension EndToEnd {
       #expect(run.output.isEmpty && !run.errors.isEmpty)
     }
 
-    @Test(arguments: ["", "generate", "score", "bench", "node", "verify"])
+    @Test(arguments: ["", "generate", "chat", "score", "bench", "node", "verify"])
     func everyCommandHasHelp(command: String) throws {
       let run = try shardrun((command.isEmpty ? [] : [command]) + ["--help"])
       #expect(run.output.contains("USAGE: shardrun"))

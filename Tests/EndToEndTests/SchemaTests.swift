@@ -84,6 +84,14 @@ extension EndToEnd {
         #expect(try violations(of: "shardrun.score", single) == [])
         #expect(single["perplexity"] == .null)
       }
+      for (command, input, name) in [
+        ("tokenize", "Once upon", "shardtool.tokenize"),
+        ("detokenize", "5 6 7", "shardtool.detokenize"),
+      ] {
+        let run = try ProgramRun.run(
+          "shardtool", [command, PreparedModels.source, "--json"], input: input)
+        #expect(try violations(of: name, JSONParsing().parse(run.output)) == [])
+      }
       let error = try json(["generate", "/nonexistent", "--prompt", "a"])
       #expect(try violations(of: "shard.error", error) == [])
     }

@@ -10,7 +10,8 @@ import Testing
   private static let isBuilt = Directory.isFile(tool)
 
   private let place: TemporaryDirectory
-  private let model = SmallModel(layers: 12, hidden: 256)
+  private let model = SmallModel(
+    layers: 12, hidden: 256, tokenizer: SmallModel.soundTokenizer)
 
   init() throws {
     place = try TemporaryDirectory()

@@ -17,6 +17,10 @@ struct SmallModel {
   var schemes = ["q4", "q8", "f16", "bf16", "f32"]
   var tokenizer = #"{"version":"1.0","note":"not a real one, but compressible aaaaaaaaaaaaaaaa"}"#
 
+  /// A real one, which the commands take.
+  static let soundTokenizer =
+    #"{"added_tokens":[],"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#
+
   var configuration: JSONObject {
     [
       "model_type": "llama", "architectures": ["LlamaForCausalLM"],

@@ -42,7 +42,8 @@ public struct VerificationReport: Sendable, Equatable {
   /// One sentence.
   public var text: String {
     let whose = nodes.count == 1 ? "node \(nodes[0])" : "\(nodes.count) nodes"
-    return "\(directory) is sound: \(whose), \(blobCount) blobs, \(chunkCount) chunks, "
+    return "\(directory) is sound: \(whose), \(Quantity.count(blobCount, "blob")), "
+      + "\(Quantity.count(chunkCount, "chunk")), "
       + "\(Quantity.describe(bytes: storedByteCount)), every digest matches"
   }
 }

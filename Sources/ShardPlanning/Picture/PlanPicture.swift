@@ -51,7 +51,8 @@ public struct PlanPicture: Sendable {
     let rate = Quantity.fixed(plan.prediction.tokensPerSecond, digits: 1)
     text(
       Self.left, 28,
-      "\(plan.facts.family), \(plan.facts.layerCount) layers: \(rate) tokens/s predicted",
+      "\(plan.facts.family), \(Quantity.count(plan.facts.layerCount, "layer")): "
+        + "\(rate) tokens/s predicted",
       size: 16)
     text(Self.left, 48, "context \(plan.context), memory per node as planned", color: "#666")
     for index in plan.nodes.indices { drawBar(index) }
@@ -110,7 +111,7 @@ public struct PlanPicture: Sendable {
       }
     }
     if size >= 18 {
-      text(left + 6, y + size / 2 + 4, "\(count) layers", color: "#ffffff")
+      text(left + 6, y + size / 2 + 4, Quantity.count(count, "layer"), color: "#ffffff")
     }
   }
 

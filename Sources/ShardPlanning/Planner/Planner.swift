@@ -153,15 +153,15 @@ extension Planner {
     guard facts.layerCount <= Self.maximumLayerCount else {
       throw PlanFault.usage(
         "tooManyLayers",
-        "the model has \(facts.layerCount) layers; at most "
+        "the model has \(Quantity.count(facts.layerCount, "layer")); at most "
           + "\(Self.maximumLayerCount) can be planned")
     }
     let count = cluster.nodes.count
     if cluster.allTakePart || request.split != nil, count > facts.layerCount {
       throw PlanFault.usage(
         "moreNodesThanLayers",
-        "\(count) nodes cannot share \(facts.layerCount) layers; give at "
-          + "most \(facts.layerCount) nodes")
+        "\(count) nodes cannot share \(Quantity.count(facts.layerCount, "layer")); give at "
+          + "most \(Quantity.count(facts.layerCount, "node"))")
     }
     if let split = request.split { try check(split) }
     try request.previous?.requireSameModel(as: facts)
@@ -172,10 +172,16 @@ extension Planner {
     guard prompt > 0, answer > 0, prompt <= context, answer <= context,
       prompt + answer <= context + 1
     else {
+      let most = min(source.facts.contextLength, PlanSettings.maximumContext)
+      let isPossible = (1...most).contains(prompt) && (1...most).contains(answer)
+      let needed = isPossible ? max(prompt, answer, prompt + answer - 1) : 0
+      let advice =
+        isPossible && needed <= most
+        ? "fewer of them or --context \(needed)" : "1 or more of each, \(most + 1) at most in all"
       throw PlanFault.usage(
         "badWorkload",
-        "\(prompt) prompt tokens and \(answer) generated ones are not possible in a "
-          + "context of \(context); give both at least 1 and a larger --context if need be")
+        "\(Quantity.count(prompt, "prompt token")) and \(answer) generated are not possible in a "
+          + "context of \(context); give \(advice)")
     }
   }
 
@@ -184,7 +190,7 @@ extension Planner {
     guard split.count == cluster.nodes.count else {
       throw PlanFault.usage(
         "badSplit",
-        "the split \(text) names \(split.count) nodes; there are "
+        "the split \(text) names \(Quantity.count(split.count, "node")); the cluster has "
           + "\(cluster.nodes.count)")
     }
     guard split.allSatisfy({ (1...source.facts.layerCount).contains($0) }) else {
@@ -193,7 +199,10 @@ extension Planner {
     let sum = split.reduce(0, +)
     guard sum == source.facts.layerCount else {
       throw PlanFault.usage(
-        "badSplit", "the split \(text) has \(sum) layers; the model has \(source.facts.layerCount)")
+        "badSplit",
+        "the split \(text) has \(Quantity.count(sum, "layer")); the model has "
+          + "\(source.facts.layerCount)"
+      )
     }
   }
 }

@@ -66,7 +66,7 @@ public struct Cluster: Sendable, Equatable {
     guard (1...Self.maximumNodeCount).contains(count) else {
       throw PlanFault.usage(
         "badNodeCount",
-        "\(count) nodes cannot be planned for; give a number from 1 to "
+        "\(Quantity.count(count, "node")) cannot be planned for; give a number from 1 to "
           + "\(Self.maximumNodeCount)")
     }
     var nodes: [NodeProfile] = []

@@ -46,7 +46,8 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     try Interruption.guarded { interruption in
       let model = try RunningModel(
-        bundle: bundle.path, place: place, common: common, interruption: interruption)
+        bundle: bundle.path, place: place, common: common, interruption: interruption,
+        text: .none)
       defer { model.stop() }
       var request = BenchmarkRequest.standard(context: model.limits.context)
       if let promptTokens {

@@ -25,7 +25,8 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     try Interruption.guarded { interruption in
       let model = try RunningModel(
-        bundle: bundle.path, place: place, common: common, interruption: interruption)
+        bundle: bundle.path, place: place, common: common, interruption: interruption,
+        text: prompt.tokenIDs == nil ? .needed : .ifPossible)
       defer { model.stop() }
       let ids = try prompt.ids(model)
       let continuation = Continuation(

@@ -61,9 +61,11 @@ struct ScoreCommand: ParsableCommand {
   }
 
   func run() throws {
+    try refuseForeignFile()
     try Interruption.guarded { interruption in
       let model = try RunningModel(
-        bundle: bundle.path, place: place, common: common, interruption: interruption)
+        bundle: bundle.path, place: place, common: common, interruption: interruption,
+        text: textFile != nil ? .needed : context != nil && bos == nil ? .ifPossible : .none)
       defer { model.stop() }
       let start = ContinuousClock.now
       let result = try model.run { try score(model, interruption) }
@@ -71,6 +73,19 @@ struct ScoreCommand: ParsableCommand {
       let statistics = try model.run { try model.pipeline.statistics() }
       report(result, seconds, NodeReport(model.shard.plan, statistics))
     }
+  }
+
+  /// Logits replace logits, and no other file.
+  private func refuseForeignFile() throws {
+    guard let logits, Directory.isFile(logits) else { return }
+    if let file = try? SafetensorsFile(path: logits), file.entries.map(\.name) == ["logits"] {
+      return
+    }
+    throw FileFault(
+      code: "score.foreignFile",
+      message: "\(logits) exists and holds something else than logits; give another --logits or "
+        + "remove it",
+      exitStatus: .cannotCreate, path: logits)
   }
 
   private func score(_ model: RunningModel, _ interruption: Interruption) throws -> Score {

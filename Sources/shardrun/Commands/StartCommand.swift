@@ -21,7 +21,7 @@ struct StartCommand: ParsableCommand {
   static let example = "Once upon a time"
 
   @Option(help: ArgumentHelp("Where a node listens.", valueName: "HOST:PORT"))
-  var listen = NodeCommand.defaultAddress
+  var listen: String?
 
   @Option(help: "Text to continue.")
   var prompt: String?
@@ -34,11 +34,20 @@ struct StartCommand: ParsableCommand {
   func run() throws {
     switch try Surroundings.here() {
     case .node:
+      try Self.refuse(
+        optionsBut: ["--listen", "--threads", "--json", "--quiet", "-q"],
+        because: "this directory is a node's part of a bundle, which plain shardrun serves",
+        instead: "continue a prompt with shardrun generate . --peers NAME=HOST:PORT,...")
       try NodeServing(
-        bundle: ".", node: nil, address: try HostPort(listen), threads: place.compute.threads,
+        bundle: ".", node: nil, address: try address(), threads: place.compute.threads,
         common: common
       ).run()
     case .bundle(let path):
+      if listen != nil {
+        throw ValidationError(
+          "\(path) holds all nodes, which plain shardrun runs here, and none listens for others: "
+            + "serve one of them with shardrun node \(path) --node NAME --listen HOST:PORT.")
+      }
       try Interruption.guarded { interruption in
         common.note("running all nodes of \(path) on this machine")
         let model = try RunningModel(
@@ -54,6 +63,26 @@ struct StartCommand: ParsableCommand {
     }
   }
 
+  private func address() throws -> HostPort {
+    let text = listen ?? NodeCommand.defaultAddress
+    do {
+      return try HostPort(text)
+    } catch {
+      throw ValidationError("--listen takes HOST:PORT, not \"\(text)\".")
+    }
+  }
+
+  /// Options that would not be looked at are not taken either.
+  private static func refuse(
+    optionsBut known: [String], because reason: String, instead: String
+  ) throws {
+    for word in CommandLine.arguments.dropFirst() where word.hasPrefix("-") {
+      let name = word.split(separator: "=", maxSplits: 1).first.map(String.init) ?? word
+      guard !known.contains(name) else { continue }
+      throw ValidationError("\(reason): it takes no \(name); \(instead).")
+    }
+  }
+
   private func answer(_ continuation: Continuation, _ interruption: Interruption) throws {
     let model = continuation.model
     guard model.tokenizer != nil else {
@@ -64,7 +93,13 @@ struct StartCommand: ParsableCommand {
       common.note("type a beginning; Ctrl-D ends")
       var briefly = continuation
       briefly.showsNodes = false
-      while !interruption.isRequested, let line = PromptInput.line(interruption) {
+      if (try? model.tokenizer?.chatTemplate) != nil {
+        common.note("this model can chat: shardrun chat")
+      }
+      var lines = InputLines()
+      while !interruption.isRequested {
+        Console.writeError("> ")
+        guard let line = try lines.next(isInterrupted: { interruption.isRequested }) else { break }
         let ids = try model.encode(line, addSpecialTokens: true)
         if !line.isEmpty { try briefly.run(ids) }
       }

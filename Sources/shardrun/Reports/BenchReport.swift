@@ -65,10 +65,11 @@ struct BenchReport {
     func row(_ name: String, _ value: String) -> [String] { [name, value] }
     var table = TextTable([("measured", .left), ("", .right)])
     let prefill = Quantity.fixed(BenchmarkResult.median(prefillRates), digits: 1)
-    table.add(row("prefill of \(request.promptTokens) tokens", "\(prefill) tokens/s"))
+    table.add(
+      row("prefill of \(Quantity.count(request.promptTokens, "token"))", "\(prefill) tokens/s"))
     table.add(
       row(
-        "decode of \(request.generateTokens) tokens",
+        "decode of \(Quantity.count(request.generateTokens, "token"))",
         "\(Quantity.fixed(decodeRate, digits: 1)) tokens/s"))
     table.add(row("weights read per token", Quantity.describe(bytes: weightBytesPerToken)))
     table.add(row("weights read", "\(Quantity.fixed(weightRate * 1e-9, digits: 2)) GB/s"))

@@ -6,18 +6,20 @@ import TensorCore
 /// The result of `generate` for people and for programs.
 struct GenerationReport {
   let result: GenerationResult
-  let loadSeconds: Double
+  /// Nil where the model had been loaded before.
+  let loadSeconds: Double?
   let nodes: NodeReport
 
   /// Statistics in a few lines.
   func lines(withNodes: Bool) -> [String] {
     let timings = result.timings
-    var line = "prompt \(timings.promptTokens) tokens"
+    var line = "prompt \(Quantity.count(timings.promptTokens, "token"))"
+    if timings.keptTokens > 0 { line += ", \(timings.keptTokens) of them kept" }
     line += Self.rate(timings.prefillTokensPerSecond)
-    line += ", generated \(timings.generatedTokens) tokens"
+    line += ", generated \(Quantity.count(timings.generatedTokens, "token"))"
     line += Self.rate(timings.decodeTokensPerSecond)
     line += ", first token after \(Self.milliseconds(timings.firstTokenSeconds))"
-    line += " (loading \(Self.milliseconds(loadSeconds)))"
+    if let loadSeconds { line += " (loading \(Self.milliseconds(loadSeconds)))" }
     line += ", ended by \(result.finishReason.rawValue)"
     return [line] + (withNodes ? nodes.lines : [])
   }
@@ -38,7 +40,7 @@ struct GenerationReport {
       "text": result.text.map { .string($0) } ?? .null,
       "finish_reason": .string(result.finishReason.rawValue),
       "timings": [
-        "load_seconds": .double(loadSeconds),
+        "load_seconds": .optional(loadSeconds),
         "prompt_tokens": JSONValue(timings.promptTokens),
         "generated_tokens": JSONValue(timings.generatedTokens),
         "first_token_seconds": .double(timings.firstTokenSeconds),

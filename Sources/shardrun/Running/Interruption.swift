@@ -11,6 +11,7 @@ final class Interruption: Sendable {
   private struct Actions {
     var request: (@Sendable () -> Void)?
     var forcedEnd: (@Sendable () -> Void)?
+    var interrupt: (@Sendable () -> Bool)?
   }
 
   private let received = Atomic<Int32>(0)
@@ -53,10 +54,17 @@ final class Interruption: Sendable {
     actions.withLock { $0.forcedEnd = action }
   }
 
+  /// Asks the action first whenever SIGINT comes; where it returns true that is all that happens.
+  func onInterrupt(_ action: @escaping @Sendable () -> Bool) {
+    actions.withLock { $0.interrupt = action }
+  }
+
   private func listen() {
     var signals = Self.signals
     var signal: Int32 = 0
-    guard unsafe sigwait(&signals, &signal) == 0 else { return }
+    repeat {
+      guard unsafe sigwait(&signals, &signal) == 0 else { return }
+    } while signal == SIGINT && actions.withLock { $0.interrupt }?() == true
     let request = actions.withLock { actions in
       received.store(signal, ordering: .relaxed)
       return actions.request

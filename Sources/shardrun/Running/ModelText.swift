@@ -56,6 +56,41 @@ struct TextFault: Fault {
       exitStatus: .usage, context: ["file": bundle])
   }
 
+  static func lineTooLong(_ line: Int, limit: Int) -> TextFault {
+    TextFault(
+      code: "text.lineTooLong",
+      message: "line \(line) of standard input has more than \(limit) bytes; send less at once",
+      exitStatus: .badData, context: [:])
+  }
+
+  static func notJSONText(line: Int) -> TextFault {
+    TextFault(
+      code: "text.notJSON",
+      message: "line \(line) of standard input is no JSON string; write it as \"…\"",
+      exitStatus: .badData, context: [:])
+  }
+
+  static func noTemplate(_ bundle: String, names: [String]) -> TextFault {
+    let found =
+      names.isEmpty
+      ? "has no chat template"
+      : "has no default chat template, only \(names.joined(separator: ", "))"
+    return TextFault(
+      code: "text.noChatTemplate",
+      message: "the model in \(bundle) \(found); give one with --template FILE, or continue text "
+        + "with shardrun generate",
+      exitStatus: .usage, context: ["file": bundle])
+  }
+
+  static func noTokenizerForChat(_ bundle: String) -> TextFault {
+    TextFault(
+      code: "text.noTokenizer",
+      message:
+        "\(bundle) has no tokenizer, so it cannot chat; put the tokenizer's files beside the "
+        + "checkpoint and quantize and pack again",
+      exitStatus: .usage, context: ["file": bundle])
+  }
+
   static func notUTF8(_ path: String) -> TextFault {
     TextFault(
       code: "text.notUTF8", message: "\(path) is not UTF-8 text; convert it",

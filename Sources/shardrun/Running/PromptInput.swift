@@ -15,16 +15,8 @@ enum PromptInput {
     return text
   }
 
-  /// The next line from a terminal; nil at the end of input or where the user gave up.
-  static func line(_ interruption: Interruption) -> String? {
-    Console.writeError("> ")
-    while !isReadable(withinMilliseconds: 100) {
-      if interruption.isRequested { return nil }
-    }
-    return readLine()
-  }
-
-  private static func isReadable(withinMilliseconds time: Int32) -> Bool {
+  /// Whether standard input has something to read, or has ended.
+  static func isReadable(withinMilliseconds time: Int32) -> Bool {
     var waiting = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
     return unsafe poll(&waiting, 1, time) > 0
   }

@@ -12,7 +12,7 @@ final class RunningModel {
   let package: VerifiedPackage
   let shard: LoadedShard
   let pipeline: InferencePipeline
-  /// Nil for a bundle without tokenizer files.
+  /// Nil for a bundle without tokenizer files, and where none was wanted.
   let tokenizer: Tokenizer?
   /// From the start of the command to READY.
   let loadSeconds: Double
@@ -23,18 +23,34 @@ final class RunningModel {
   private static let hurry = Duration.milliseconds(100)
 
   var limits: SequenceLimits {
-    SequenceLimits(context: shard.plan.settings.context, vocabularySize: shard.vocabularySize)
+    SequenceLimits(
+      context: shard.plan.settings.context, vocabularySize: shard.vocabularySize,
+      modelContext: shard.dimensions.contextLength)
+  }
+
+  /// What a command wants with the bundle's tokenizer.
+  enum Text {
+    /// Nothing.
+    case none
+    /// Text where it can be had; ids do as well.
+    case ifPossible
+    /// A tokenizer that cannot be read is an error. A bundle may still have none.
+    case needed
   }
 
   /// Starts the node processes of `--local`, loads this node's shard, connects.
   ///
+  /// - Parameter check: sees the package and the tokenizer before the weights are read.
   /// Throws: any module's fault; no process is left behind then.
   init(
-    bundle path: String, place: PlaceOptions, common: CommonOptions, interruption: Interruption
+    bundle path: String, place: PlaceOptions, common: CommonOptions, interruption: Interruption,
+    text: Text = .needed, check: (VerifiedPackage, Tokenizer?) throws -> Void = { _, _ in }
   ) throws {
     let start = ContinuousClock.now
     let package = try VerifiedPackage.open(directory: path)
     self.package = package
+    tokenizer = try Self.tokenizer(of: package, for: text, common)
+    try check(package, tokenizer)
     let others = package.nodeNames.filter { $0 != package.node }
     let peers = try Self.peers(of: package, path, place, others)
     let cluster =
@@ -51,9 +67,6 @@ final class RunningModel {
       let bar = common.makeProgressBar()
       shard = try LoadedShard(package: package, compute: compute, progress: bar.handler)
       bar.finish()
-      tokenizer =
-        Tokenizer.hasFiles(Array(package.assets.keys))
-        ? try Tokenizer.load(files: package.assets) : nil
       let addresses =
         try peers
         ?? cluster?.addresses(isInterrupted: { interruption.isRequested }) ?? []
@@ -70,6 +83,18 @@ final class RunningModel {
     let planned = shard.plan.settings.prefillChunk
     if let wanted = place.prefillChunk, wanted > planned {
       common.note("--prefill-chunk \(wanted): taking \(planned), the most that was planned")
+    }
+  }
+
+  private static func tokenizer(
+    of package: VerifiedPackage, for text: Text, _ common: CommonOptions
+  ) throws -> Tokenizer? {
+    guard text != .none, Tokenizer.hasFiles(Array(package.assets.keys)) else { return nil }
+    do {
+      return try Tokenizer.load(files: package.assets)
+    } catch let fault as any Fault where text == .ifPossible {
+      common.note("going on without text: \(fault.message)")
+      return nil
     }
   }
 
