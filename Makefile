@@ -73,11 +73,16 @@ fixtures: ## check the fixtures' digests
 	  then sha256sum --check --quiet SHA256SUMS; else shasum -a 256 --check --quiet SHA256SUMS; fi
 
 coverage: deps ## line coverage of the modules that read what comes from outside: at least 90 %
-	$(SWIFT) test -c release --enable-code-coverage --scratch-path .build/coverage
-	profile=$$(find .build/coverage/ -name default.profdata | head -n 1); \
-	tests=$$(find .build/coverage/ -name '*PackageTests.xctest' -type f | head -n 1); \
-	llvm_cov=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/llvm-cov; \
-	[ -x "$$llvm_cov" ] || llvm_cov=llvm-cov; \
+	rm -rf .build/coverage/profiles && mkdir -p .build/coverage/profiles
+	$(SWIFT) build -c release --build-tests --enable-code-coverage --scratch-path .build/coverage
+	LLVM_PROFILE_FILE="$(CURDIR)/.build/coverage/profiles/%m.profraw" \
+	  $(SWIFT) test -c release --skip-build --scratch-path .build/coverage
+	set -eu; tests=$$(find .build/coverage/ -name '*PackageTests.xctest' -type f | head -n 1); \
+	tools=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")"); \
+	llvm_cov=$$tools/llvm-cov; [ -x "$$llvm_cov" ] || llvm_cov=llvm-cov; \
+	llvm_profdata=$$tools/llvm-profdata; [ -x "$$llvm_profdata" ] || llvm_profdata=llvm-profdata; \
+	profile=.build/coverage/profiles/all.profdata; : programs killed by tests leave broken files; \
+	"$$llvm_profdata" merge -sparse -failure-mode=all -o "$$profile" .build/coverage/profiles/*.profraw; \
 	"$$llvm_cov" export -format=lcov -instr-profile "$$profile" "$$tests" | awk -F '[:,]' \
 	  -v covered="$(COVERED)" ' \
 	  /^SF:/ { module = ""; if (match($$2, /\/Sources\/[^\/]+\//)) \
