@@ -158,6 +158,29 @@ extension EndToEnd {
       #expect(run.errors.contains("error: the chat has come to"))
     }
 
+    /// generation_config.json may name several tokens, which end answers as the template's does.
+    @Test func everyEndOfAnAnswerIsTaken() throws {
+      let directory = try TemporaryDirectory()
+      let usual = try answers(
+        try shardrun(
+          ["chat", try ChatModels.shared.get().bundles[0], "--json"], input: "a fox\n"
+        ).output)
+      let ids = try #require(usual[0]["token_ids"]?.array?.compactMap { $0.int })
+      #expect(ids.last == 2)
+      let end = ids[9]
+      let checkpoint = directory.appending("checkpoint")
+      try FileManager.default.copyItem(atPath: PreparedModels.source, toPath: checkpoint)
+      try ChatModels.setTemplate(.string(ChatModels.template), in: checkpoint)
+      try Directory.writeAtomically(
+        Array(#"{"eos_token_id":[\#(end),3]}"#.utf8), to: checkpoint + "/generation_config.json")
+      let bundle = try ChatModels.pack(checkpoint, nodes: 1, to: directory.appending("bundle"))
+      let found = try answers(try shardrun(["chat", bundle, "--json"], input: "a fox\n").output)
+      let cut = try #require(found[0]["token_ids"]?.array?.compactMap { $0.int })
+      #expect(cut == Array(ids.prefix { $0 != end }) + [end])
+      #expect(found[0]["finish_reason"]?.string == "stop")
+      #expect(usual[0]["text"]?.string?.hasPrefix(found[0]["text"]?.string ?? "?") == true)
+    }
+
     @Test func templatesComeFromWhereTheyLie() throws {
       let directory = try TemporaryDirectory()
       let models = try PreparedModels.shared.get()
