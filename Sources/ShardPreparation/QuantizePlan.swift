@@ -63,6 +63,7 @@ struct QuantizePlan: Sendable {
           component: component, name: Self.fileName(index, of: components.count), jobs: jobs))
     }
     self.files = files
+    try Self.refuseContradictions(checkpoint, files, used: usedSources)
     warnings = Self.warnings(checkpoint, used: usedSources)
   }
 

@@ -6,95 +6,7 @@ import Testing
 @Suite struct ConfigurationTests {
   private typealias Small = SmallConfiguration
 
-  /// A configuration that describes no model we run, and a word that its error must hold.
-  struct Faulty: CustomTestStringConvertible, Sendable {
-    let configuration: JSONObject
-    let word: String
-    let testDescription: String
-
-    init(_ base: JSONObject, _ changes: JSONObject, _ word: String) {
-      configuration = base.with(changes)
-      self.word = word
-      testDescription = changes.members.map { "\($0) = \($1.serialized(.compact))" }
-        .joined(separator: ", ")
-    }
-  }
-
-  static let faults: [Faulty] = [
-    Faulty(Small.llama, ["model_type": "quux"], "quux"),
-    Faulty(Small.llama, ["model_type": nil], "model_type"),
-    Faulty(Small.llama, ["model_type": 3], "model_type"),
-    Faulty(Small.llama, ["architectures": ["LlamaForSequenceClassification"]], "architectures"),
-    Faulty(Small.llama, ["auto_map": ["AutoModel": "modeling.py"]], "auto_map"),
-    Faulty(Small.llama, ["quantization_config": ["quant_method": "gptq"]], "gptq"),
-    Faulty(Small.llama, ["hidden_size": nil], "hidden_size"),
-    Faulty(Small.llama, ["hidden_size": -64], "hidden_size"),
-    Faulty(Small.llama, ["hidden_size": 64.5], "hidden_size"),
-    Faulty(Small.llama, ["hidden_size": "64"], "hidden_size"),
-    Faulty(Small.llama, ["hidden_size": 66], "attention heads"),
-    Faulty(Small.llama, ["num_attention_heads": 0], "num_attention_heads"),
-    Faulty(Small.llama, ["num_key_value_heads": 3], "key-value heads"),
-    Faulty(Small.llama, ["num_key_value_heads": 8], "key-value heads"),
-    Faulty(Small.llama, ["num_hidden_layers": 1_000_000_000], "layers"),
-    Faulty(Small.llama, ["vocab_size": 0], "vocab_size"),
-    Faulty(Small.llama, ["head_dim": 15], "head_dim"),
-    Faulty(Small.llama, ["hidden_act": "mystery"], "mystery"),
-    Faulty(Small.llama, ["rms_norm_eps": 0], "rms_norm_eps"),
-    Faulty(Small.llama, ["rms_norm_eps": true], "rms_norm_eps"),
-    Faulty(Small.llama, ["tie_word_embeddings": 1], "tie_word_embeddings"),
-    Faulty(Small.llama, ["rope_theta": "big"], "rope_theta"),
-    Faulty(Small.llama, ["rope_theta": 0.5], "rope_theta"),
-    Faulty(Small.llama, ["rope_scaling": ["rope_type": "spiral"]], "spiral"),
-    Faulty(Small.llama, ["rope_scaling": ["rope_type": "linear"]], "factor"),
-    Faulty(Small.llama, ["rope_scaling": ["rope_type": "linear", "factor": 0]], "factor"),
-    Faulty(
-      Small.llama, ["rope_scaling": ["rope_type": "linear", "type": "yarn", "factor": 2.0]],
-      "yarn"),
-    Faulty(
-      Small.llama,
-      ["rope_scaling": ["rope_type": "linear", "factor": 2.0, "rope_theta": 5.0]], "rope_theta"),
-    Faulty(
-      Small.llama,
-      [
-        "rope_scaling": [
-          "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 4.0, "high_freq_factor": 1.0,
-        ]
-      ], "high_freq_factor"),
-    Faulty(Small.mistral, ["sliding_window": "wide"], "sliding_window"),
-    Faulty(Small.mistral, ["attention_bias": true], "attention_bias"),
-    Faulty(Small.qwen2, ["attention_bias": false], "attention_bias"),
-    Faulty(Small.qwen3, ["layer_types": ["full_attention"]], "layer_types"),
-    Faulty(
-      Small.qwen3,
-      ["layer_types": ["sliding_attention", "full_attention", "full_attention"]],
-      "sliding_window"),
-    Faulty(
-      Small.gemma3,
-      [
-        "layer_types": [
-          "mamba", "full_attention", "full_attention", "full_attention", "full_attention",
-          "full_attention",
-        ]
-      ], "mamba"),
-    Faulty(Small.gemma2, ["final_logit_softcapping": -30.0], "final_logit_softcapping"),
-    Faulty(Small.gemma2, ["query_pre_attn_scalar": 0], "query_pre_attn_scalar"),
-    Faulty(Small.phi, ["qk_layernorm": true], "qk_layernorm"),
-    Faulty(Small.phi, ["partial_rotary_factor": 1.5], "partial_rotary_factor"),
-    Faulty(Small.phi, ["partial_rotary_factor": 0.06], "rotary"),
-    Faulty(
-      Small.phi3,
-      ["rope_scaling": ["type": "longrope", "short_factor": [1.0], "long_factor": [1.0]]],
-      "short_factor"),
-    Faulty(Small.mixtral, ["num_experts_per_tok": 5], "num_experts_per_tok"),
-    Faulty(Small.gptj, ["rotary_dim": 32], "rotary_dim"),
-    Faulty(Small.gptj, ["rotary": false], "rotary"),
-    Faulty(Small.gptj, ["scale_attn_weights": false], "scale_attn_weights"),
-    Faulty(Small.gpt2, ["add_cross_attention": true], "add_cross_attention"),
-    Faulty(Small.gpt2, ["n_embd": 66], "n_embd"),
-    Faulty(Small.gpt2, ["activation_function": nil, "n_layer": nil], "n_layer"),
-  ]
-
-  @Test(arguments: faults) func refuses(faulty: Faulty) throws {
+  @Test(arguments: FaultyConfiguration.all) func refuses(faulty: FaultyConfiguration) throws {
     let error = try #require(throws: ArchitectureFault.self) {
       _ = try ArchitectureRegistry.architecture(for: faulty.configuration)
     }
@@ -133,6 +45,44 @@ import Testing
     #expect(tables[0].1 == tables[1].1)
   }
 
+  /// transformers 5 writes the new spelling; what it read is in the old one.
+  @Test(arguments: SmallConfiguration.spellings)
+  func oldAndNewSpellingsMeanTheSame(pair: SmallConfiguration.Spellings) throws {
+    let both = try [pair.old, pair.new].map(ArchitectureRegistry.architecture)
+    #expect(both[0].dimensions == both[1].dimensions)
+    for layer in 0..<both[0].dimensions.layerCount {
+      #expect(both[0].keyValueShape(layer: layer) == both[1].keyValueShape(layer: layer))
+    }
+    for component in both[0].components {
+      #expect(both[0].tensors(of: component) == both[1].tensors(of: component))
+    }
+    let tables = both.map { $0.rotaryEmbeddings.map { $0.frequencies(positions: 64) } }
+    #expect(tables[0].map(\.0) == tables[1].map(\.0))
+    #expect(tables[0].map(\.1) == tables[1].map(\.1))
+  }
+
+  @Test func absentAndNullAreTwoThings() throws {
+    func heads(_ configuration: JSONObject) throws -> Int {
+      try ArchitectureRegistry.architecture(for: configuration).dimensions.keyValueHeadCount
+    }
+    // Families that came with 8 key-value heads; null says as many as query heads.
+    let eight: JSONObject = ["num_attention_heads": 8, "head_dim": 8]
+    for base in [Small.mistral, Small.mixtral] {
+      #expect(try heads(base.with(eight).without("num_key_value_heads")) == 8)
+      #expect(try heads(base.with(["num_key_value_heads": nil])) == 4)
+    }
+    let phi3 = Small.phi3.with([
+      "max_position_embeddings": 8192,
+      "rope_scaling": [
+        "type": "longrope", "short_factor": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        "long_factor": [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0],
+      ],
+    ])
+    let rotary = try ArchitectureRegistry.architecture(for: phi3).rotaryEmbeddings[0]
+    #expect(rotary.frequencies(positions: 4096).0[0] == 1)
+    #expect(rotary.frequencies(positions: 4097).0[0] == 0.5)
+  }
+
   @Test func missingOptionalKeysTakeTheFamilysDefaults() throws {
     let bare = Small.llama.without("num_key_value_heads").without("rope_theta")
       .without("rms_norm_eps").without("hidden_act").without("tie_word_embeddings")
@@ -163,6 +113,8 @@ import Testing
       "use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1,
     ])
     #expect(try windows(sliding) == [false, true, true])
+    #expect(try windows(sliding.with(["max_window_layers": 0])) == [true, true, true])
+    #expect(try windows(sliding.with(["sliding_window": nil])) == [false, false, false])
   }
 
   @Test func componentsHaveNamesAndAnOrder() {

@@ -1,4 +1,5 @@
 import StrictJSON
+import Testing
 
 /// A small configuration of every family, as Hugging Face writes it.
 enum SmallConfiguration {
@@ -18,6 +19,10 @@ enum SmallConfiguration {
   ])
   static let qwen3 = llama.with([
     "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "head_dim": 32,
+  ])
+  static let gemma = llama.without("tie_word_embeddings").with([
+    "model_type": "gemma", "architectures": ["GemmaForCausalLM"], "head_dim": 32,
+    "hidden_act": "gelu",
   ])
   static let gemma2 = llama.with([
     "model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"], "head_dim": 32,
@@ -60,9 +65,100 @@ enum SmallConfiguration {
   ]
 
   static let all = [
-    llama, mistral, qwen2, qwen3, gemma2, gemma3, phi, phi3, stablelm, mixtral, gptNeoX, gptj,
-    gpt2,
+    llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, stablelm, mixtral, gptNeoX,
+    gptj, gpt2,
   ]
+
+  /// One model in the words of older and of newer versions of transformers.
+  struct Spellings: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let old: JSONObject
+    let new: JSONObject
+
+    /// `new` takes the place of `removed` keys.
+    init(_ name: String, _ old: JSONObject, without removed: [String], with new: JSONObject) {
+      testDescription = name
+      self.old = old
+      self.new = removed.reduce(old) { $0.without($1) }.with(new)
+    }
+  }
+
+  static let spellings: [Spellings] = [
+    Spellings(
+      "torch_dtype", llama.with(["torch_dtype": "float16"]), without: ["torch_dtype"],
+      with: ["dtype": "float16"]),
+    Spellings(
+      "linear, by type", llama.with(["rope_scaling": ["type": "linear", "factor": 4.0]]),
+      without: ["rope_scaling", "rope_theta"],
+      with: ["rope_parameters": ["rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0]]),
+    Spellings(
+      "yarn, original length outside",
+      mistral.with([
+        "original_max_position_embeddings": 32, "rope_scaling": ["type": "yarn", "factor": 4.0],
+      ]), without: ["rope_scaling", "original_max_position_embeddings"],
+      with: [
+        "rope_parameters": [
+          "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
+          "rope_theta": 10000.0,
+        ]
+      ]),
+    Spellings(
+      "both spellings, alike",
+      llama.with(["rope_scaling": ["type": "linear", "factor": 4.0]]), without: [],
+      with: ["rope_parameters": ["rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0]]),
+    Spellings(
+      "su is longrope",
+      phi3.with([
+        "original_max_position_embeddings": 32,
+        "rope_scaling": ["type": "su", "short_factor": factors, "long_factor": factors],
+      ]), without: ["rope_scaling", "rope_theta"],
+      with: [
+        "rope_parameters": [
+          "rope_type": "longrope", "type": "su", "rope_theta": 10000.0,
+          "partial_rotary_factor": 1.0, "short_factor": factors, "long_factor": factors,
+          "original_max_position_embeddings": 32,
+        ]
+      ]),
+    Spellings(
+      "partial rotary inside", phi, without: ["partial_rotary_factor", "rope_theta"],
+      with: [
+        "rope_parameters": [
+          "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
+        ]
+      ]),
+    Spellings(
+      "rotary_pct", gptNeoX, without: ["rotary_pct", "rotary_emb_base", "rope_theta"],
+      with: ["rope_parameters": ["rope_theta": 10000, "partial_rotary_factor": 0.25]]),
+    Spellings(
+      "bases by layer type", gemma3.with(["rope_scaling": ["type": "linear", "factor": 8.0]]),
+      without: ["rope_theta", "rope_local_base_freq", "rope_scaling", "sliding_window_pattern"],
+      with: [
+        "rope_parameters": [
+          "full_attention": ["rope_type": "linear", "factor": 8.0, "rope_theta": 1_000_000.0],
+          "sliding_attention": ["rope_type": "default", "rope_theta": 10000.0],
+        ],
+        "layer_types": [
+          "sliding_attention", "sliding_attention", "full_attention", "sliding_attention",
+          "sliding_attention", "full_attention",
+        ],
+      ]),
+    Spellings(
+      "layer_types of Gemma 2", gemma2, without: [],
+      with: ["layer_types": ["sliding_attention", "full_attention", "sliding_attention"]]),
+    Spellings(
+      "layer_types of Qwen 2",
+      qwen2.with(["use_sliding_window": true, "sliding_window": 8, "max_window_layers": 2]),
+      without: ["max_window_layers"],
+      with: ["layer_types": ["full_attention", "full_attention", "sliding_attention"]]),
+    Spellings(
+      "other names of sizes", gpt2, without: ["n_embd", "n_head", "n_layer", "n_positions"],
+      with: [
+        "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 3,
+        "max_position_embeddings": 128,
+      ]),
+  ]
+
+  private static let factors: JSONValue = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5]
 }
 
 extension JSONObject {

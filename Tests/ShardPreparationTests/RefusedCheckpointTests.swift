@@ -106,6 +106,33 @@ import Testing
     #expect(quantizer.warnings.first?.contains("inv_freq") == false)
   }
 
+  /// What contradicts config.json is no mere leftover.
+  @Test(arguments: [
+    ("model.layers.2.mlp.up_proj.weight", [48, 32]), ("model.layers.0.self_attn.q_proj.bias", [32]),
+    ("model.layers.1.mlp.down_proj.bias", [32]), ("lm_head.bias", [40]),
+  ]) func contradictoryExtraTensorsAreNamed(name: String, shape: [Int]) throws {
+    let (code, message) = try refusal {
+      $0.tensors[name] = (.f32, shape, [Float](repeating: 0, count: shape.reduce(1, *)))
+    }
+    #expect(code == "preparation.extraTensor")
+    #expect(message.contains(name), "\(message)")
+  }
+
+  @Test func headsThatAreTiedAndDifferAreNamed() throws {
+    let (code, message) = try refusal { $0.configuration["tie_word_embeddings"] = true }
+    #expect(code == "preparation.differentTwins")
+    #expect(message.contains("lm_head.weight") && message.contains("tie_word_embeddings"))
+  }
+
+  @Test func tensorsUnderTwoNamesHaveToAgree() throws {
+    let same = try refusal { $0.tensors["norm.weight"] = $0.tensors["model.norm.weight"] }
+    #expect(same.code == "none")
+    let other = try refusal {
+      $0.tensors["norm.weight"] = (.f32, [32], [Float](repeating: 1, count: 32))
+    }
+    #expect(other.code == "preparation.differentTwins")
+  }
+
   /// Every verdict of the larger reference set that needs a model's shapes to be reached.
   @Test func referenceVerdictsAreMet() throws {
     let place = "\(Places.referenceSet ?? "")/malformed"

@@ -46,6 +46,24 @@ import Testing
     #expect(quantized.tensors["model.embed_tokens.weight"]?.scheme.name == "q8")
   }
 
+  /// Where the head is tied, a checkpoint may hold the matrix under either name, or both.
+  @Test func tiedEmbeddingsMayHaveEitherName() throws {
+    let directory = try TemporaryDirectory()
+    var checkpoint = SmallCheckpoint()
+    checkpoint.configuration["tie_word_embeddings"] = true
+    let (embedding, head) = ("model.embed_tokens.weight", "lm_head.weight")
+    let matrix = checkpoint.tensors[embedding]
+    var outputs: [[String: [UInt8]]] = []
+    for (index, names) in [[embedding], [head], [embedding, head]].enumerated() {
+      checkpoint.tensors[embedding] = names.contains(embedding) ? matrix : nil
+      checkpoint.tensors[head] = names.contains(head) ? matrix : nil
+      try checkpoint.write(to: directory.appending("in\(index)"))
+      try quantize(directory.appending("in\(index)"), to: directory.appending("out\(index)"))
+      outputs.append(try files(in: directory.appending("out\(index)")))
+    }
+    #expect(outputs[0] == outputs[1] && outputs[0] == outputs[2])
+  }
+
   @Test(arguments: [DataType.f32, .bf16, .f16])
   func passingThroughIsExact(type: DataType) throws {
     let directory = try TemporaryDirectory()

@@ -34,8 +34,11 @@ public enum ArchitectureRegistry {
     try refuseForeignKeys(reader)
     let architecture = try family.init(configuration: reader)
     try check(architecture.dimensions)
+    try refuseContradictions(reader, architecture)
     return architecture
   }
+
+  static let maximumLayerCount = 10_000
 
   private static func refuseForeignKeys(_ reader: ConfigurationReader) throws(ArchitectureFault) {
     if reader.has("auto_map") {
@@ -57,6 +60,35 @@ public enum ArchitectureRegistry {
           "architectures", "is \(names.joined(separator: ", ")), which is no language model head")
       }
     }
+    try reader.require("is_causal", is: true)
+    try reader.require("use_bidirectional_attention", is: false)
+    try reader.require("is_encoder_decoder", is: false)
+    try reader.require("add_cross_attention", is: false)
+  }
+
+  /// Refuses keys of other families that ask for something else than this family computes.
+  private static func refuseContradictions(
+    _ reader: ConfigurationReader, _ architecture: any ModelArchitecture
+  ) throws(ArchitectureFault) {
+    let d = architecture.dimensions
+    let rotary = architecture.rotaryEmbeddings.map(\.dimensions)
+    let nested = try reader.object("rope_parameters")?.number("partial_rotary_factor")
+    let share = try reader.number("partial_rotary_factor")
+    if let share = share ?? nested, !rotary.isEmpty {
+      let asked = Double(d.headDimension) * share
+      guard asked >= 0, asked < 1_048_576, rotary.allSatisfy({ $0 == Int(asked) }) else {
+        throw .configuration(
+          "partial_rotary_factor",
+          "is \(share), but \(rotary[0]) of \(d.headDimension) channels "
+            + "of a head rotate in this family")
+      }
+    }
+    guard reader.has("layer_types") else { return }
+    let slides = (0..<d.layerCount).map { architecture.keyValueShape(layer: $0).window != nil }
+    let windows = try reader.layerWindows(layerCount: d.layerCount, window: 1) { _ in false }
+    guard windows.map({ $0 != nil }) == slides else {
+      throw .configuration("layer_types", "does not say which layers slide in this family")
+    }
   }
 
   private static func isLanguageModel(_ name: String) -> Bool {
@@ -68,7 +100,8 @@ public enum ArchitectureRegistry {
   private static func check(_ d: ModelDimensions) throws(ArchitectureFault) {
     let limits: [(String, Int, Int)] = [
       ("vocabulary size", d.vocabularySize, 1 << 24), ("hidden size", d.hiddenSize, 1 << 20),
-      ("number of layers", d.layerCount, 10_000), ("number of heads", d.headCount, 1 << 16),
+      ("number of layers", d.layerCount, maximumLayerCount),
+      ("number of heads", d.headCount, 1 << 16),
       ("number of key-value heads", d.keyValueHeadCount, 1 << 16),
       ("head dimension", d.headDimension, 1024),
       ("intermediate size", d.intermediateSize, 1 << 22),

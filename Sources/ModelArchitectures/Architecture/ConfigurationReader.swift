@@ -13,6 +13,9 @@ public struct ConfigurationReader: Sendable {
     return value
   }
 
+  /// The keys that stand in the object.
+  public var keys: [String] { object.keys }
+
   public func has(_ key: String) -> Bool { value(key) != nil }
 
   /// Whether the key stands in the file, be it as null.
@@ -25,26 +28,51 @@ public struct ConfigurationReader: Sendable {
     return ConfigurationReader(object)
   }
 
-  /// The first of several spellings that is present, as a positive integer.
+  /// A positive integer under any of several names, which must not contradict each other.
   public func positive(_ keys: String...) throws(ArchitectureFault) -> Int {
-    for key in keys { if let number = try optionalPositive(key) { return number } }
-    throw .configuration(keys[0], "is missing")
+    var found: (key: String, number: Int)?
+    for key in keys {
+      guard let number = try optionalPositive(key) else { continue }
+      if let found, found.number != number {
+        throw .configuration(key, "is \(number), but \(found.key) is \(found.number)")
+      }
+      found = (key, number)
+    }
+    guard let found else { throw .configuration(keys[0], "is missing") }
+    return found.number
   }
+
+  /// No count in a configuration is larger; products of two of them stay within 64 bits.
+  private static let largestInteger = 1 << 30
 
   public func optionalPositive(_ key: String) throws(ArchitectureFault) -> Int? {
     guard let value = value(key) else { return nil }
     guard let number = value.int else { throw wrongKind(key, "a positive integer", value) }
-    guard number > 0 else {
-      throw .configuration(key, "is \(number); expected a positive integer")
+    guard (1...Self.largestInteger).contains(number) else {
+      throw .configuration(
+        key, "is \(number); expected a positive integer of at most \(Self.largestInteger)")
     }
     return number
   }
 
-  /// An integer that may be absent, null or 0, all three meaning "none".
-  public func optionalCount(_ key: String) throws(ArchitectureFault) -> Int? {
-    guard let value = value(key) else { return nil }
-    if value.int == 0 { return nil }
-    return try optionalPositive(key)
+  /// A positive integer for which null means that there is none, and absence the default.
+  public func optionalPositive(
+    _ key: String, default fallback: Int?
+  ) throws(ArchitectureFault) -> Int? {
+    isPresent(key) ? try optionalPositive(key) : fallback
+  }
+
+  /// An integer of 0 or more.
+  public func count(_ key: String, default fallback: Int) throws(ArchitectureFault) -> Int {
+    guard let value = value(key) else { return fallback }
+    return value.int == 0 ? 0 : try optionalPositive(key) ?? fallback
+  }
+
+  /// `num_key_value_heads`; null means as many as query heads.
+  public func keyValueHeads(
+    heads: Int, default fallback: Int
+  ) throws(ArchitectureFault) -> Int {
+    try optionalPositive("num_key_value_heads", default: fallback) ?? heads
   }
 
   public func number(_ key: String) throws(ArchitectureFault) -> Double? {
@@ -89,26 +117,24 @@ public struct ConfigurationReader: Sendable {
   /// The activation function of the feed-forward network, by Hugging Face's name.
   ///
   /// `gelu_new` and `gelu_pytorch_tanh` are the tanh form, `gelu` the erf form.
-  public func activation(_ keys: String..., default fallback: Activation? = nil)
-    throws(ArchitectureFault) -> Activation
-  {
-    for key in keys {
-      guard let name = try optionalString(key) else { continue }
-      switch name {
-      case "silu", "swish": return .silu
-      case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .geluTanh
-      case "gelu": return .gelu
-      case "relu": return .relu
-      default: throw .configuration(key, "is '\(name)', which is not a known activation")
-      }
+  public func activation(
+    _ key: String, default fallback: Activation
+  ) throws(ArchitectureFault) -> Activation {
+    guard let name = try optionalString(key) else { return fallback }
+    switch name {
+    case "silu", "swish": return .silu
+    case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .geluTanh
+    case "gelu": return .gelu
+    case "relu": return .relu
+    default: throw .configuration(key, "is '\(name)', which is not a known activation")
     }
-    guard let fallback else { throw .configuration(keys[0], "is missing") }
-    return fallback
   }
 
   /// Channels of one head: `head_dim` where given, else `hidden` / `heads`.
+  ///
+  /// - Parameter isFree: whether the family honours a `head_dim` that is no such quotient.
   public func headDimension(
-    hiddenSize: Int, headCount: Int
+    hiddenSize: Int, headCount: Int, isFree: Bool = true
   ) throws(ArchitectureFault) -> Int {
     let given = try optionalPositive("head_dim")
     guard given != nil || hiddenSize % headCount == 0 else {
@@ -118,6 +144,11 @@ public struct ConfigurationReader: Sendable {
           + "is given")
     }
     let dimension = given ?? hiddenSize / headCount
+    guard isFree || dimension * headCount == hiddenSize else {
+      throw .configuration(
+        "head_dim",
+        "is \(dimension), but \(headCount) heads share a hidden_size of \(hiddenSize)")
+    }
     guard dimension % 2 == 0 else {
       throw .configuration("head_dim", "is \(dimension); rotary positions need an even number")
     }
@@ -137,7 +168,10 @@ public struct ConfigurationReader: Sendable {
     let nested = try object("rope_parameters")
     let outer = try number(shareKey)
     let inner = try nested?.number("partial_rotary_factor")
-    let share = outer ?? inner ?? fallback
+    let share = inner ?? outer ?? fallback
+    if let outer, outer != share {
+      throw .configuration(shareKey, "is \(outer), but rope_parameters say \(share)")
+    }
     guard share > 0, share <= 1 else {
       throw .configuration(shareKey, "is \(share); expected more than 0 and at most 1")
     }
@@ -152,6 +186,9 @@ public struct ConfigurationReader: Sendable {
   public func layerWindows(
     layerCount: Int, window: Int?, isSliding: (Int) -> Bool
   ) throws(ArchitectureFault) -> [Int?] {
+    guard layerCount <= ArchitectureRegistry.maximumLayerCount else {
+      throw .configuration("num_hidden_layers", "is \(layerCount), more than any model has")
+    }
     guard let types = value("layer_types") else {
       return (0..<layerCount).map { isSliding($0) ? window : nil }
     }

@@ -65,6 +65,11 @@ struct GatedProjections: Sendable {
 }
 
 extension TensorSpec {
+  /// Weight of a root-mean-square norm.
+  static func rmsNorm(_ name: String, _ width: Int) -> TensorSpec {
+    TensorSpec(name + ".weight", [width], .norm)
+  }
+
   /// Weight and bias of a layer norm.
   static func layerNorm(_ name: String, _ width: Int) -> [TensorSpec] {
     [TensorSpec(name + ".weight", [width], .norm), TensorSpec(name + ".bias", [width], .bias)]
@@ -82,6 +87,15 @@ extension TensorSpec {
 }
 
 extension ModelDimensions {
+  /// The token embedding. A checkpoint that ties the head to it may have it under either name.
+  func embedding(_ name: String, head: String = "lm_head") -> TensorSpec {
+    let shape = [vocabularySize, hiddenSize]
+    let names = TensorSource.spellings(of: name + ".weight")
+    return TensorSpec(
+      name + ".weight", shape, .tokenEmbedding,
+      source: TensorSource(names: names + (tiesEmbeddings ? [head + ".weight"] : []), shape: shape))
+  }
+
   /// Causal attention with these heads and the usual scale.
   func attentionShape(window: Int?) -> AttentionShape {
     AttentionShape(

@@ -96,11 +96,12 @@ extension RotaryEmbedding {
   /// - Parameters:
   ///   - dimensions: channels of a head that rotate.
   ///   - parameters: `rope_parameters` of one layer type, where they are nested.
+  ///   - defaultOriginal: the family's own default of original_max_position_embeddings.
   /// - Throws: `ArchitectureFault` for an unknown type, and where spellings contradict.
   init(
     _ reader: ConfigurationReader, dimensions: Int, contextLength: Int,
     baseKey: String = "rope_theta", defaultBase: Double = 10_000,
-    parameters: ConfigurationReader? = nil
+    parameters: ConfigurationReader? = nil, defaultOriginal: Int? = nil
   ) throws(ArchitectureFault) {
     let nested: ConfigurationReader?
     if let parameters {
@@ -108,7 +109,13 @@ extension RotaryEmbedding {
     } else {
       let new = try reader.object("rope_parameters")
       let old = try reader.object("rope_scaling")
+      if let new, let old { try Self.refuseContradictions(new, old) }
       nested = new ?? old
+      for layerType in ["full_attention", "sliding_attention"] where nested?.has(layerType) == true
+      {
+        throw .configuration(
+          "rope_parameters", "differ by layer type, which this family does not know")
+      }
     }
     let inner = try nested?.number("rope_theta")
     let outer = try reader.number(baseKey)
@@ -124,11 +131,25 @@ extension RotaryEmbedding {
     self.dimensions = dimensions
     self.contextLength = contextLength
     scaling = try Self.scaling(
-      nested, reader, pairs: dimensions / 2, contextLength: contextLength)
+      nested, reader, pairs: dimensions / 2, contextLength: contextLength,
+      defaultOriginal: defaultOriginal)
+  }
+
+  /// Refuses old and new spelling side by side unless they mean the same.
+  private static func refuseContradictions(
+    _ new: ConfigurationReader, _ old: ConfigurationReader
+  ) throws(ArchitectureFault) {
+    for key in old.keys {
+      let name = key == "type" ? "rope_type" : key
+      guard new.value(name) == old.value(key) else {
+        throw .configuration("rope_scaling.\(key)", "is not what rope_parameters say")
+      }
+    }
   }
 
   private static func scaling(
-    _ nested: ConfigurationReader?, _ reader: ConfigurationReader, pairs: Int, contextLength: Int
+    _ nested: ConfigurationReader?, _ reader: ConfigurationReader, pairs: Int, contextLength: Int,
+    defaultOriginal: Int?
   ) throws(ArchitectureFault) -> Scaling {
     guard let nested else { return .none }
     let new = try nested.optionalString("rope_type")
@@ -139,7 +160,10 @@ extension RotaryEmbedding {
     let key = "original_max_position_embeddings"
     let inner = try nested.optionalPositive(key)
     let outer = try reader.optionalPositive(key)
-    let original = inner ?? outer
+    let original = inner ?? outer ?? defaultOriginal
+    if let outer, outer != original {
+      throw .configuration(key, "is \(outer), but the rope parameters say \(original ?? 0)")
+    }
     switch new ?? old ?? "default" {
     case "default", "dynamic":
       // Dynamic scaling changes nothing within max_position_embeddings, which bounds a context.
@@ -191,6 +215,9 @@ extension RotaryEmbedding {
       return values
     }
     let original = original ?? contextLength
+    guard original > 1 else {
+      throw .configuration("original_max_position_embeddings", "is 1; expected more")
+    }
     let ratio = try nested.number("factor") ?? Double(contextLength) / Double(original)
     let standard = ratio <= 1 ? 1 : (1 + log(ratio) / log(Double(original))).squareRoot()
     return .long(

@@ -12,7 +12,7 @@ struct GPT2: ModelArchitecture {
   static let quirks = [
     "linear weights stored [in, out] (Conv1D)", "fused c_attn", "learned positions",
     "tied embeddings", "names with and without `transformer.`, stored mask buffers",
-    "vocabulary no multiple of 8, width no multiple of 256",
+    "scores divided by the layer's number",
   ]
 
   // MARK: Configuration
@@ -33,13 +33,12 @@ struct GPT2: ModelArchitecture {
         throw .configuration("n_embd", "is \(hidden), no multiple of the \(heads) heads")
       }
       try reader.require("scale_attn_weights", is: true)
-      try reader.require("add_cross_attention", is: false)
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("n_layer", "num_hidden_layers"), headCount: heads,
         keyValueHeadCount: heads, headDimension: hidden / heads,
         intermediateSize: try reader.optionalPositive("n_inner") ?? 4 * hidden,
-        contextLength: try reader.positive("n_positions", "n_ctx", "max_position_embeddings"),
+        contextLength: try reader.positive("n_positions", "max_position_embeddings"),
         tiesEmbeddings: try reader.bool("tie_word_embeddings", default: true))
       epsilon = try reader.positiveNumber("layer_norm_epsilon", default: 1e-5)
       activation = try reader.activation("activation_function", default: .geluTanh)
@@ -61,8 +60,7 @@ struct GPT2: ModelArchitecture {
 
   func tensors(of component: Component) -> [TensorSpec] {
     let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
+    let embedding = d.embedding(Self.embeddingName)
     switch component {
     case .embedding:
       let positions = TensorSpec(

@@ -10,7 +10,7 @@ struct GPTJ: ModelArchitecture {
   static let modelTypes = ["gptj"]
   static let quirks = [
     "parallel attention and feed-forward behind one norm",
-    "partial rotary over neighbouring pairs", "bias on the head",
+    "partial rotary over neighbouring pairs", "bias on the head", "biases of the feed-forward",
   ]
 
   // MARK: Configuration
@@ -27,7 +27,8 @@ struct GPTJ: ModelArchitecture {
     init(_ reader: ConfigurationReader) throws(ArchitectureFault) {
       let hidden = try reader.positive("n_embd", "hidden_size")
       let heads = try reader.positive("n_head", "num_attention_heads")
-      let headDimension = try reader.headDimension(hiddenSize: hidden, headCount: heads)
+      let headDimension = try reader.headDimension(
+        hiddenSize: hidden, headCount: heads, isFree: false)
       try reader.require("rotary", is: true)
       try reader.require("scale_attn_weights", is: true)
       try reader.require("tie_word_embeddings", is: false)
@@ -47,6 +48,9 @@ struct GPTJ: ModelArchitecture {
       var rotary = try RotaryEmbedding(
         reader, dimensions: rotaryDimensions, contextLength: dimensions.contextLength)
       rotary.isInterleaved = true
+      guard rotary.base == 10_000, case .none = rotary.scaling else {
+        throw .configuration("rope_theta", "or a scaling is set, which the family does not know")
+      }
       self.rotary = rotary
     }
   }
@@ -62,8 +66,7 @@ struct GPTJ: ModelArchitecture {
 
   func tensors(of component: Component) -> [TensorSpec] {
     let d = dimensions
-    let embedding = TensorSpec(
-      "transformer.wte.weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
+    let embedding = d.embedding("transformer.wte")
     switch component {
     case .embedding: return [embedding]
     case .block(let layer):

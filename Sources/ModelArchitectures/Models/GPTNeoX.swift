@@ -11,6 +11,7 @@ struct GPTNeoX: ModelArchitecture {
   static let modelTypes = ["gpt_neox"]
   static let quirks = [
     "fused qkv interleaved per head", "partial rotary", "parallel residual with two norms",
+    "tied embeddings", "biases",
   ]
 
   // MARK: Configuration
@@ -31,7 +32,8 @@ struct GPTNeoX: ModelArchitecture {
     init(_ reader: ConfigurationReader) throws(ArchitectureFault) {
       let hidden = try reader.positive("hidden_size")
       let heads = try reader.positive("num_attention_heads")
-      let headDimension = try reader.headDimension(hiddenSize: hidden, headCount: heads)
+      let headDimension = try reader.headDimension(
+        hiddenSize: hidden, headCount: heads, isFree: false)
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
@@ -43,13 +45,14 @@ struct GPTNeoX: ModelArchitecture {
       activation = try reader.activation("hidden_act", default: .gelu)
       attentionHasBias = try reader.bool("attention_bias", default: true)
       isParallel = try reader.bool("use_parallel_residual", default: true)
-      let share = reader.has("rotary_pct") ? "rotary_pct" : "partial_rotary_factor"
-      let base = reader.has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta"
       rotary = try RotaryEmbedding(
         reader,
         dimensions: try reader.rotaryDimensions(
-          headDimension: headDimension, shareKey: share, default: 0.25),
-        contextLength: dimensions.contextLength, baseKey: base)
+          headDimension: headDimension, shareKey: "rotary_pct", default: 0.25),
+        contextLength: dimensions.contextLength, baseKey: "rotary_emb_base")
+      if let base = try reader.number("rope_theta"), base != rotary.base {
+        throw .configuration("rope_theta", "is \(base), but rotary_emb_base is \(rotary.base)")
+      }
     }
   }
 
@@ -66,8 +69,7 @@ struct GPTNeoX: ModelArchitecture {
 
   func tensors(of component: Component) -> [TensorSpec] {
     let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
+    let embedding = d.embedding(Self.embeddingName, head: "embed_out")
     switch component {
     case .embedding: return [embedding]
     case .block(let layer): return blockTensors(layer)

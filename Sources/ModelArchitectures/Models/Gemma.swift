@@ -6,12 +6,13 @@ import TensorKernels
 /// Reference: Gemma Team 2024 and 2025, technical reports; Hugging Face transformers,
 /// `models/gemma/modeling_gemma.py`, `models/gemma2/modeling_gemma2.py`,
 /// `models/gemma3/modeling_gemma3.py`.
-struct Gemma: ModelArchitecture {
+struct Gemma: LlamaNames {
   static let family = "Gemma 1, 2, 3"
   static let modelTypes = ["gemma", "gemma2", "gemma3_text"]
   static let quirks = [
     "norm weights count as 1 + w", "embeddings times √hidden_size",
-    "soft-capped scores and logits (2)", "norms before and after both parts (2, 3)",
+    "hidden_act gelu means the tanh form (1)", "soft-capped scores and logits (2)",
+    "query_pre_attn_scalar (2, 3)", "norms before and after both parts (2, 3)",
     "alternating windows (2, 3)", "q/k norm and two rope bases (3)", "tied embeddings",
   ]
 
@@ -50,20 +51,19 @@ struct Gemma: ModelArchitecture {
       generation = Generation(rawValue: type) ?? .first
       let heads = try reader.positive("num_attention_heads")
       let headDimension = try reader.optionalPositive("head_dim") ?? 256
-      let defaultKeyValueHeads = generation == .first ? 16 : 4
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"),
         hiddenSize: try reader.positive("hidden_size"),
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
-        keyValueHeadCount: try reader.optionalPositive("num_key_value_heads")
-          ?? min(heads, defaultKeyValueHeads),
+        keyValueHeadCount: try reader.keyValueHeads(
+          heads: heads, default: generation == .first ? 16 : 4),
         headDimension: headDimension,
         intermediateSize: try reader.positive("intermediate_size"),
         contextLength: try reader.optionalPositive("max_position_embeddings")
           ?? (generation == .third ? 131_072 : 8192),
         tiesEmbeddings: try reader.bool("tie_word_embeddings", default: true))
       epsilon = try reader.positiveNumber("rms_norm_eps", default: 1e-6)
-      activation = try reader.activation("hidden_activation", default: .geluTanh)
+      activation = try Self.activation(reader, generation)
       attentionHasBias = try reader.bool("attention_bias", default: false)
       let isFirst = generation == .first
       let scalar =
@@ -80,6 +80,20 @@ struct Gemma: ModelArchitecture {
       (rotary, localRotary) = try Self.rotary(reader, generation, dimensions)
     }
 
+    /// Gemma 1 says hidden_act, at first with the value gelu where it meant the tanh form.
+    private static func activation(
+      _ reader: ConfigurationReader, _ generation: Generation
+    ) throws(ArchitectureFault) -> Activation {
+      let new = try reader.activation("hidden_activation", default: .geluTanh)
+      let oldName = try reader.optionalString("hidden_act")
+      guard generation == .first, oldName != nil, oldName != "gelu" else { return new }
+      let old = try reader.activation("hidden_act", default: new)
+      guard old == new || !reader.has("hidden_activation") else {
+        throw .configuration("hidden_act", "is not what hidden_activation says")
+      }
+      return old
+    }
+
     private static func softcap(
       _ reader: ConfigurationReader, _ key: String, default fallback: Double?
     ) throws(ArchitectureFault) -> Float? {
@@ -91,24 +105,40 @@ struct Gemma: ModelArchitecture {
     private static func windows(
       _ reader: ConfigurationReader, _ generation: Generation, layerCount: Int
     ) throws(ArchitectureFault) -> [Int?] {
-      guard generation != .first else { return Array(repeating: nil, count: layerCount) }
-      let window = try reader.optionalCount("sliding_window") ?? 4096
+      guard generation != .first else {
+        return try reader.layerWindows(layerCount: layerCount, window: nil) { _ in false }
+      }
+      let window = try reader.optionalPositive("sliding_window", default: 4096)
       let pattern =
         generation == .third ? try reader.optionalPositive("sliding_window_pattern") ?? 6 : 2
+      let isSliding = { ($0 + 1) % pattern != 0 }
+      guard window != nil || reader.has("layer_types") else {
+        throw .configuration("sliding_window", "is null, but the family has sliding layers")
+      }
       return try reader.layerWindows(
-        layerCount: layerCount, window: window, isSliding: { ($0 + 1) % pattern != 0 })
+        layerCount: layerCount, window: window, isSliding: isSliding)
     }
 
     private static func rotary(
       _ reader: ConfigurationReader, _ generation: Generation, _ d: ModelDimensions
     ) throws(ArchitectureFault) -> (RotaryEmbedding, RotaryEmbedding?) {
+      guard generation == .third else {
+        let rotary = try RotaryEmbedding(
+          reader, dimensions: d.headDimension, contextLength: d.contextLength)
+        return (rotary, nil)
+      }
       let parameters = try reader.object("rope_parameters")
       let full = try parameters?.object("full_attention")
       let sliding = try parameters?.object("sliding_attention")
+      if let parameters, full == nil || sliding == nil || reader.has("rope_scaling") {
+        throw .configuration(
+          "rope_parameters",
+          "hold \(parameters.keys.joined(separator: ", ")); expected "
+            + "full_attention and sliding_attention, and no rope_scaling beside them")
+      }
       let global = try RotaryEmbedding(
         reader, dimensions: d.headDimension, contextLength: d.contextLength,
-        defaultBase: generation == .third ? 1_000_000 : 10_000, parameters: full)
-      guard generation == .third else { return (global, nil) }
+        defaultBase: 1_000_000, parameters: full)
       // Sliding layers take no scaling from the checkpoint's old spelling.
       let local = try RotaryEmbedding(
         reader, dimensions: d.headDimension, contextLength: d.contextLength,
@@ -127,23 +157,7 @@ struct Gemma: ModelArchitecture {
 
   // MARK: Tensors
 
-  private static let embeddingName = "model.embed_tokens"
-
-  func tensors(of component: Component) -> [TensorSpec] {
-    let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
-    switch component {
-    case .embedding: return [embedding]
-    case .block(let layer): return blockTensors(layer)
-    case .head:
-      return TensorSpec.head(
-        [TensorSpec("model.norm.weight", [d.hiddenSize], .norm)], embedding: embedding,
-        tied: d.tiesEmbeddings)
-    }
-  }
-
-  private func blockTensors(_ layer: Int) -> [TensorSpec] {
+  func blockTensors(_ layer: Int) -> [TensorSpec] {
     let prefix = Self.prefix(layer)
     var norms = ["input_layernorm", "post_attention_layernorm"]
     if hasSandwich { norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"] }
@@ -164,8 +178,6 @@ struct Gemma: ModelArchitecture {
       prefix: Self.prefix(layer) + "self_attn.", inputsHaveBias: configuration.attentionHasBias,
       outputHasBias: configuration.attentionHasBias)
   }
-
-  private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
 
   func keyValueShape(layer: Int) -> KeyValueShape {
     dimensions.keyValueShape(window: configuration.windows[layer])
@@ -231,10 +243,13 @@ struct Gemma: ModelArchitecture {
     try tensors.rmsNorm(name, epsilon: configuration.epsilon, weightOffset: 1)
   }
 
+  func finalNorm(_ tensors: LoadedTensors) throws(ArchitectureFault) -> Normalization {
+    try norm(Self.finalNormName, tensors)
+  }
+
   func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
     LanguageModelHead(
-      norm: try norm("model.norm", tensors),
-      projection: try tensors.linear(dimensions.tiesEmbeddings ? Self.embeddingName : "lm_head"),
+      norm: try finalNorm(tensors), projection: try headProjection(tensors),
       softcap: configuration.finalSoftcap)
   }
 }

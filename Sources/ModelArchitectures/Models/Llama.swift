@@ -5,12 +5,13 @@ import TensorKernels
 ///
 /// Reference: Touvron et al. 2023, "Llama 2"; Jiang et al. 2023, "Mistral 7B"; Hugging Face
 /// transformers, `models/llama/modeling_llama.py` and `models/mistral/modeling_mistral.py`.
-struct Llama: ModelArchitecture {
+struct Llama: LlamaNames {
   static let family = "Llama, Mistral"
   static let modelTypes = ["llama", "mistral"]
   static let quirks = [
-    "grouped-query attention", "sliding window", "rope scaling (linear, llama3, yarn)",
-    "head_dim apart from hidden_size / heads", "tied embeddings", "biases",
+    "grouped-query attention", "rotary over halves of a head", "sliding window",
+    "rope scaling (linear, llama3, yarn)", "head_dim apart from hidden_size / heads",
+    "tied embeddings", "biases", "names with and without `model.`",
   ]
 
   // MARK: Configuration
@@ -26,7 +27,7 @@ struct Llama: ModelArchitecture {
     let attentionHasBias: Bool
     /// mlp_bias: biases on gate, up and down (Llama only).
     let feedForwardHasBias: Bool
-    /// sliding_window: keys a token attends to; absent, null or 0 means all (Mistral only).
+    /// sliding_window: keys a token attends to; null means all (Mistral only).
     let window: Int?
     let rotary: RotaryEmbedding
 
@@ -35,13 +36,11 @@ struct Llama: ModelArchitecture {
       let hidden = try reader.positive("hidden_size")
       let heads = try reader.positive("num_attention_heads")
       let headDimension = try reader.headDimension(hiddenSize: hidden, headCount: heads)
-      // Mistral's own default is 8 key-value heads, Llama's is one for each query head.
-      let keyValueHeads =
-        try reader.optionalPositive("num_key_value_heads") ?? (isMistral ? 8 : heads)
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
-        keyValueHeadCount: keyValueHeads, headDimension: headDimension,
+        keyValueHeadCount: try reader.keyValueHeads(
+          heads: heads, default: isMistral ? 8 : heads), headDimension: headDimension,
         intermediateSize: try reader.positive("intermediate_size"),
         contextLength: try reader.optionalPositive("max_position_embeddings")
           ?? (isMistral ? 131_072 : 2048),
@@ -52,8 +51,7 @@ struct Llama: ModelArchitecture {
         try reader.require("attention_bias", is: false)
         try reader.require("mlp_bias", is: false)
         // A config without the key comes from a time when 4096 was the default.
-        window =
-          reader.isPresent("sliding_window") ? try reader.optionalCount("sliding_window") : 4096
+        window = try reader.optionalPositive("sliding_window", default: 4096)
       } else {
         window = nil
       }
@@ -73,28 +71,12 @@ struct Llama: ModelArchitecture {
 
   // MARK: Tensors
 
-  private static let embeddingName = "model.embed_tokens"
-
-  func tensors(of component: Component) -> [TensorSpec] {
-    let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
-    switch component {
-    case .embedding: return [embedding]
-    case .block(let layer): return blockTensors(layer)
-    case .head:
-      return TensorSpec.head(
-        [TensorSpec("model.norm.weight", [d.hiddenSize], .norm)], embedding: embedding,
-        tied: d.tiesEmbeddings)
-    }
-  }
-
-  private func blockTensors(_ layer: Int) -> [TensorSpec] {
+  func blockTensors(_ layer: Int) -> [TensorSpec] {
     let width = dimensions.hiddenSize
     let prefix = Self.prefix(layer)
-    return [TensorSpec(prefix + "input_layernorm.weight", [width], .norm)]
+    return [TensorSpec.rmsNorm(prefix + "input_layernorm", width)]
       + attentionProjections(layer).specs(dimensions)
-      + [TensorSpec(prefix + "post_attention_layernorm.weight", [width], .norm)]
+      + [TensorSpec.rmsNorm(prefix + "post_attention_layernorm", width)]
       + feedForwardProjections(layer).specs(dimensions)
   }
 
@@ -110,8 +92,6 @@ struct Llama: ModelArchitecture {
       prefix: Self.prefix(layer) + "mlp.", hasBias: configuration.feedForwardHasBias)
   }
 
-  private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
-
   func keyValueShape(layer: Int) -> KeyValueShape {
     dimensions.keyValueShape(window: configuration.window)
   }
@@ -119,10 +99,6 @@ struct Llama: ModelArchitecture {
   // MARK: Forward pass
 
   var rotaryEmbeddings: [RotaryEmbedding] { [configuration.rotary] }
-
-  func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage {
-    TokenEmbedding(tokens: try tensors.matrix(Self.embeddingName + ".weight"))
-  }
 
   func makeBlock(
     layer: Int, _ tensors: LoadedTensors, rotary: [RotaryTable]
@@ -139,10 +115,7 @@ struct Llama: ModelArchitecture {
         tensors, activation: c.activation))
   }
 
-  func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
-    let name = dimensions.tiesEmbeddings ? Self.embeddingName : "lm_head"
-    return LanguageModelHead(
-      norm: try tensors.rmsNorm("model.norm", epsilon: configuration.epsilon),
-      projection: try tensors.linear(name))
+  func finalNorm(_ tensors: LoadedTensors) throws(ArchitectureFault) -> Normalization {
+    try tensors.rmsNorm(Self.finalNormName, epsilon: configuration.epsilon)
   }
 }

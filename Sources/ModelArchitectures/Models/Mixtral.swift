@@ -5,10 +5,13 @@ import TensorKernels
 ///
 /// Reference: Jiang et al. 2024, "Mixtral of Experts"; Hugging Face transformers,
 /// `models/mixtral/modeling_mixtral.py`.
-struct Mixtral: ModelArchitecture {
+struct Mixtral: LlamaNames {
   static let family = "Mixtral"
   static let modelTypes = ["mixtral"]
-  static let quirks = ["experts chosen for each token", "grouped-query attention"]
+  static let quirks = [
+    "experts chosen for each token", "weights of the chosen experts sum to 1",
+    "grouped-query attention",
+  ]
 
   // MARK: Configuration
 
@@ -38,7 +41,7 @@ struct Mixtral: ModelArchitecture {
       var dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
-        keyValueHeadCount: try reader.optionalPositive("num_key_value_heads") ?? 8,
+        keyValueHeadCount: try reader.keyValueHeads(heads: heads, default: 8),
         headDimension: headDimension,
         intermediateSize: try reader.positive("intermediate_size"),
         contextLength: try reader.optionalPositive("max_position_embeddings") ?? 131_072,
@@ -48,7 +51,7 @@ struct Mixtral: ModelArchitecture {
       self.dimensions = dimensions
       epsilon = try reader.positiveNumber("rms_norm_eps", default: 1e-5)
       activation = try reader.activation("hidden_act", default: .silu)
-      window = try reader.optionalCount("sliding_window")
+      window = try reader.optionalPositive("sliding_window")
       rotary = try RotaryEmbedding(
         reader, dimensions: headDimension, contextLength: dimensions.contextLength,
         defaultBase: 1_000_000)
@@ -64,30 +67,16 @@ struct Mixtral: ModelArchitecture {
 
   // MARK: Tensors
 
-  func tensors(of component: Component) -> [TensorSpec] {
-    let d = dimensions
-    let embedding = TensorSpec(
-      "model.embed_tokens.weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
-    switch component {
-    case .embedding: return [embedding]
-    case .block(let layer): return blockTensors(layer)
-    case .head:
-      return TensorSpec.head(
-        [TensorSpec("model.norm.weight", [d.hiddenSize], .norm)], embedding: embedding,
-        tied: d.tiesEmbeddings)
-    }
-  }
-
-  private func blockTensors(_ layer: Int) -> [TensorSpec] {
+  func blockTensors(_ layer: Int) -> [TensorSpec] {
     let d = dimensions
     let prefix = Self.prefix(layer)
     let experts = (0..<dimensions.expertCount).flatMap { expert in
       expertProjections(layer, expert).specs(d)
     }
-    return [TensorSpec(prefix + "input_layernorm.weight", [d.hiddenSize], .norm)]
+    return [TensorSpec.rmsNorm(prefix + "input_layernorm", d.hiddenSize)]
       + AttentionProjections(prefix: prefix + "self_attn.").specs(d)
       + [
-        TensorSpec(prefix + "post_attention_layernorm.weight", [d.hiddenSize], .norm),
+        TensorSpec.rmsNorm(prefix + "post_attention_layernorm", d.hiddenSize),
         TensorSpec(
           prefix + "block_sparse_moe.gate.weight", [dimensions.expertCount, d.hiddenSize],
           .router),
@@ -99,8 +88,6 @@ struct Mixtral: ModelArchitecture {
       prefix: "\(Self.prefix(layer))block_sparse_moe.experts.\(expert).", gate: "w1", up: "w3",
       down: "w2")
   }
-
-  private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
 
   func keyValueShape(layer: Int) -> KeyValueShape {
     dimensions.keyValueShape(window: configuration.window)
@@ -114,10 +101,6 @@ struct Mixtral: ModelArchitecture {
   // MARK: Forward pass
 
   var rotaryEmbeddings: [RotaryEmbedding] { [configuration.rotary] }
-
-  func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage {
-    TokenEmbedding(tokens: try tensors.matrix("model.embed_tokens.weight"))
-  }
 
   func makeBlock(
     layer: Int, _ tensors: LoadedTensors, rotary: [RotaryTable]
@@ -140,10 +123,7 @@ struct Mixtral: ModelArchitecture {
         expertsPerToken: dimensions.expertsPerToken))
   }
 
-  func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
-    LanguageModelHead(
-      norm: try tensors.rmsNorm("model.norm", epsilon: configuration.epsilon),
-      projection: try tensors.linear(
-        dimensions.tiesEmbeddings ? "model.embed_tokens" : "lm_head"))
+  func finalNorm(_ tensors: LoadedTensors) throws(ArchitectureFault) -> Normalization {
+    try tensors.rmsNorm(Self.finalNormName, epsilon: configuration.epsilon)
   }
 }

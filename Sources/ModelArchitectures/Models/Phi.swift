@@ -34,7 +34,7 @@ struct Phi: ModelArchitecture {
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
-        keyValueHeadCount: try reader.optionalPositive("num_key_value_heads") ?? heads,
+        keyValueHeadCount: try reader.keyValueHeads(heads: heads, default: heads),
         headDimension: headDimension,
         intermediateSize: try reader.optionalPositive("intermediate_size") ?? 4 * hidden,
         contextLength: try reader.optionalPositive("max_position_embeddings") ?? 2048,
@@ -61,8 +61,7 @@ struct Phi: ModelArchitecture {
 
   func tensors(of component: Component) -> [TensorSpec] {
     let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
+    let embedding = d.embedding(Self.embeddingName)
     switch component {
     case .embedding: return [embedding]
     case .block(let layer):

@@ -5,7 +5,7 @@ import TensorKernels
 ///
 /// Reference: Abdin et al. 2024, "Phi-3 Technical Report"; Hugging Face transformers,
 /// `models/phi3/modeling_phi3.py`.
-struct Phi3: ModelArchitecture {
+struct Phi3: LlamaNames {
   static let family = "Phi-3, 3.5, 4-mini"
   static let modelTypes = ["phi3"]
   static let quirks = [
@@ -33,18 +33,22 @@ struct Phi3: ModelArchitecture {
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
-        keyValueHeadCount: try reader.optionalPositive("num_key_value_heads") ?? heads,
+        keyValueHeadCount: try reader.keyValueHeads(heads: heads, default: heads),
         headDimension: headDimension,
         intermediateSize: try reader.positive("intermediate_size"),
         contextLength: try reader.optionalPositive("max_position_embeddings") ?? 4096,
         tiesEmbeddings: try reader.bool("tie_word_embeddings", default: false))
       epsilon = try reader.positiveNumber("rms_norm_eps", default: 1e-5)
       activation = try reader.activation("hidden_act", default: .silu)
-      window = try reader.optionalCount("sliding_window")
+      window = try reader.optionalPositive("sliding_window")
       rotary = try RotaryEmbedding(
         reader,
         dimensions: try reader.rotaryDimensions(headDimension: headDimension, default: 1),
-        contextLength: dimensions.contextLength)
+        contextLength: dimensions.contextLength, defaultOriginal: 4096)
+      switch rotary.scaling {
+      case .none, .long: break
+      default: throw .configuration("rope_scaling", "is no longrope, the only one of Phi-3")
+      }
     }
   }
 
@@ -57,23 +61,7 @@ struct Phi3: ModelArchitecture {
 
   // MARK: Tensors
 
-  private static let embeddingName = "model.embed_tokens"
-
-  func tensors(of component: Component) -> [TensorSpec] {
-    let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
-    switch component {
-    case .embedding: return [embedding]
-    case .block(let layer): return blockTensors(layer)
-    case .head:
-      return TensorSpec.head(
-        [TensorSpec("model.norm.weight", [d.hiddenSize], .norm)], embedding: embedding,
-        tied: d.tiesEmbeddings)
-    }
-  }
-
-  private func blockTensors(_ layer: Int) -> [TensorSpec] {
+  func blockTensors(_ layer: Int) -> [TensorSpec] {
     let d = dimensions
     let prefix = Self.prefix(layer)
     let fused = FusedSource(
@@ -86,22 +74,20 @@ struct Phi3: ModelArchitecture {
       name: prefix + "mlp.gate_up_proj.weight", shape: [2 * d.intermediateSize, d.hiddenSize])
     let attention = prefix + "self_attn."
     return [
-      TensorSpec(prefix + "input_layernorm.weight", [d.hiddenSize], .norm),
+      TensorSpec.rmsNorm(prefix + "input_layernorm", d.hiddenSize),
       fused.part(attention + "q_proj.weight", [0..<keysBegin], .attentionQuery),
       fused.part(attention + "k_proj.weight", [keysBegin..<valuesBegin], .attentionKey),
       fused.part(
         attention + "v_proj.weight", [valuesBegin..<(valuesBegin + keys)], .attentionValue),
       TensorSpec(
         attention + "o_proj.weight", [d.hiddenSize, keysBegin], .attentionOutput),
-      TensorSpec(prefix + "post_attention_layernorm.weight", [d.hiddenSize], .norm),
+      TensorSpec.rmsNorm(prefix + "post_attention_layernorm", d.hiddenSize),
       gateUp.part(prefix + "mlp.gate_proj.weight", [0..<d.intermediateSize], .mlpGate),
       gateUp.part(
         prefix + "mlp.up_proj.weight", [d.intermediateSize..<(2 * d.intermediateSize)], .mlpUp),
       TensorSpec(prefix + "mlp.down_proj.weight", [d.hiddenSize, d.intermediateSize], .mlpDown),
     ]
   }
-
-  private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
 
   func keyValueShape(layer: Int) -> KeyValueShape {
     dimensions.keyValueShape(window: configuration.window)
@@ -110,10 +96,6 @@ struct Phi3: ModelArchitecture {
   // MARK: Forward pass
 
   var rotaryEmbeddings: [RotaryEmbedding] { [configuration.rotary] }
-
-  func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage {
-    TokenEmbedding(tokens: try tensors.matrix(Self.embeddingName + ".weight"))
-  }
 
   func makeBlock(
     layer: Int, _ tensors: LoadedTensors, rotary: [RotaryTable]
@@ -130,9 +112,7 @@ struct Phi3: ModelArchitecture {
         tensors, activation: c.activation))
   }
 
-  func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
-    LanguageModelHead(
-      norm: try tensors.rmsNorm("model.norm", epsilon: configuration.epsilon),
-      projection: try tensors.linear(dimensions.tiesEmbeddings ? Self.embeddingName : "lm_head"))
+  func finalNorm(_ tensors: LoadedTensors) throws(ArchitectureFault) -> Normalization {
+    try tensors.rmsNorm(Self.finalNormName, epsilon: configuration.epsilon)
   }
 }

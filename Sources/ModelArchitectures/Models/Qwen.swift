@@ -5,7 +5,7 @@ import TensorKernels
 ///
 /// Reference: Yang et al. 2024, "Qwen2 Technical Report"; Hugging Face transformers,
 /// `models/qwen2/modeling_qwen2.py` and `models/qwen3/modeling_qwen3.py`.
-struct Qwen: ModelArchitecture {
+struct Qwen: LlamaNames {
   static let family = "Qwen 2, 2.5, 3"
   static let modelTypes = ["qwen2", "qwen3"]
   static let quirks = [
@@ -43,7 +43,7 @@ struct Qwen: ModelArchitecture {
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
-        keyValueHeadCount: try reader.optionalPositive("num_key_value_heads") ?? heads,
+        keyValueHeadCount: try reader.keyValueHeads(heads: heads, default: 32),
         headDimension: headDimension,
         intermediateSize: try reader.positive("intermediate_size"),
         contextLength: try reader.optionalPositive("max_position_embeddings") ?? 32_768,
@@ -55,8 +55,8 @@ struct Qwen: ModelArchitecture {
       inputsHaveBias = attentionBias
       outputHasBias = isThird && attentionBias
       let slides = try reader.bool("use_sliding_window", default: false)
-      let window = slides ? try reader.optionalCount("sliding_window") ?? 4096 : nil
-      let firstSliding = try reader.optionalCount("max_window_layers") ?? 28
+      let window = slides ? try reader.optionalPositive("sliding_window", default: 4096) : nil
+      let firstSliding = try reader.count("max_window_layers", default: 28)
       windows = try reader.layerWindows(
         layerCount: dimensions.layerCount, window: window, isSliding: { $0 >= firstSliding })
       rotary = try RotaryEmbedding(
@@ -73,32 +73,16 @@ struct Qwen: ModelArchitecture {
 
   // MARK: Tensors
 
-  private static let embeddingName = "model.embed_tokens"
-
-  func tensors(of component: Component) -> [TensorSpec] {
-    let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
-    switch component {
-    case .embedding: return [embedding]
-    case .block(let layer): return blockTensors(layer)
-    case .head:
-      return TensorSpec.head(
-        [TensorSpec("model.norm.weight", [d.hiddenSize], .norm)], embedding: embedding,
-        tied: d.tiesEmbeddings)
-    }
-  }
-
-  private func blockTensors(_ layer: Int) -> [TensorSpec] {
+  func blockTensors(_ layer: Int) -> [TensorSpec] {
     let prefix = Self.prefix(layer)
     let headNorms =
       configuration.isThird
       ? ["q_norm", "k_norm"].map {
         TensorSpec(prefix + "self_attn.\($0).weight", [dimensions.headDimension], .norm)
       } : []
-    return [TensorSpec(prefix + "input_layernorm.weight", [dimensions.hiddenSize], .norm)]
+    return [TensorSpec.rmsNorm(prefix + "input_layernorm", dimensions.hiddenSize)]
       + attentionProjections(layer).specs(dimensions) + headNorms
-      + [TensorSpec(prefix + "post_attention_layernorm.weight", [dimensions.hiddenSize], .norm)]
+      + [TensorSpec.rmsNorm(prefix + "post_attention_layernorm", dimensions.hiddenSize)]
       + GatedProjections(prefix: prefix + "mlp.").specs(dimensions)
   }
 
@@ -108,8 +92,6 @@ struct Qwen: ModelArchitecture {
       outputHasBias: configuration.outputHasBias)
   }
 
-  private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
-
   func keyValueShape(layer: Int) -> KeyValueShape {
     dimensions.keyValueShape(window: configuration.windows[layer])
   }
@@ -117,10 +99,6 @@ struct Qwen: ModelArchitecture {
   // MARK: Forward pass
 
   var rotaryEmbeddings: [RotaryEmbedding] { [configuration.rotary] }
-
-  func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage {
-    TokenEmbedding(tokens: try tensors.matrix(Self.embeddingName + ".weight"))
-  }
 
   func makeBlock(
     layer: Int, _ tensors: LoadedTensors, rotary: [RotaryTable]
@@ -144,9 +122,7 @@ struct Qwen: ModelArchitecture {
         tensors, activation: c.activation))
   }
 
-  func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
-    LanguageModelHead(
-      norm: try tensors.rmsNorm("model.norm", epsilon: configuration.epsilon),
-      projection: try tensors.linear(dimensions.tiesEmbeddings ? Self.embeddingName : "lm_head"))
+  func finalNorm(_ tensors: LoadedTensors) throws(ArchitectureFault) -> Normalization {
+    try tensors.rmsNorm(Self.finalNormName, epsilon: configuration.epsilon)
   }
 }

@@ -5,7 +5,7 @@ import TensorKernels
 ///
 /// Reference: Bellagente et al. 2024, "Stable LM 2 1.6B Technical Report"; Hugging Face
 /// transformers, `models/stablelm/modeling_stablelm.py`.
-struct StableLM: ModelArchitecture {
+struct StableLM: LlamaNames {
   static let family = "StableLM"
   static let modelTypes = ["stablelm"]
   static let quirks = [
@@ -33,11 +33,12 @@ struct StableLM: ModelArchitecture {
     init(_ reader: ConfigurationReader) throws(ArchitectureFault) {
       let hidden = try reader.positive("hidden_size")
       let heads = try reader.positive("num_attention_heads")
-      let headDimension = try reader.headDimension(hiddenSize: hidden, headCount: heads)
+      let headDimension = try reader.headDimension(
+        hiddenSize: hidden, headCount: heads, isFree: false)
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("num_hidden_layers"), headCount: heads,
-        keyValueHeadCount: try reader.optionalPositive("num_key_value_heads") ?? heads,
+        keyValueHeadCount: try reader.keyValueHeads(heads: heads, default: 32),
         headDimension: headDimension,
         intermediateSize: try reader.positive("intermediate_size"),
         contextLength: try reader.optionalPositive("max_position_embeddings") ?? 4096,
@@ -63,23 +64,11 @@ struct StableLM: ModelArchitecture {
 
   // MARK: Tensors
 
-  private static let embeddingName = "model.embed_tokens"
-
-  func tensors(of component: Component) -> [TensorSpec] {
-    let d = dimensions
-    let embedding = TensorSpec(
-      Self.embeddingName + ".weight", [d.vocabularySize, d.hiddenSize], .tokenEmbedding)
-    switch component {
-    case .embedding: return [embedding]
-    case .block(let layer): return blockTensors(layer)
-    case .head:
-      return TensorSpec.head(
-        TensorSpec.layerNorm("model.norm", d.hiddenSize), embedding: embedding,
-        tied: d.tiesEmbeddings)
-    }
+  var finalNormTensors: [TensorSpec] {
+    TensorSpec.layerNorm(Self.finalNormName, dimensions.hiddenSize)
   }
 
-  private func blockTensors(_ layer: Int) -> [TensorSpec] {
+  func blockTensors(_ layer: Int) -> [TensorSpec] {
     let width = dimensions.hiddenSize
     let prefix = Self.prefix(layer)
     var specs = TensorSpec.layerNorm(prefix + "input_layernorm", width)
@@ -109,17 +98,11 @@ struct StableLM: ModelArchitecture {
       prefix: Self.prefix(layer) + "self_attn.", inputsHaveBias: configuration.inputsHaveBias)
   }
 
-  private static func prefix(_ layer: Int) -> String { "model.layers.\(layer)." }
-
   func keyValueShape(layer: Int) -> KeyValueShape { dimensions.keyValueShape(window: nil) }
 
   // MARK: Forward pass
 
   var rotaryEmbeddings: [RotaryEmbedding] { [configuration.rotary] }
-
-  func makeEmbedding(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any EmbeddingStage {
-    TokenEmbedding(tokens: try tensors.matrix(Self.embeddingName + ".weight"))
-  }
 
   func makeBlock(
     layer: Int, _ tensors: LoadedTensors, rotary: [RotaryTable]
@@ -149,9 +132,7 @@ struct StableLM: ModelArchitecture {
       feedForward: feedForward)
   }
 
-  func makeHead(_ tensors: LoadedTensors) throws(ArchitectureFault) -> any HeadStage {
-    LanguageModelHead(
-      norm: try tensors.layerNorm("model.norm", epsilon: configuration.epsilon),
-      projection: try tensors.linear(dimensions.tiesEmbeddings ? Self.embeddingName : "lm_head"))
+  func finalNorm(_ tensors: LoadedTensors) throws(ArchitectureFault) -> Normalization {
+    try tensors.layerNorm(Self.finalNormName, epsilon: configuration.epsilon)
   }
 }
