@@ -22,10 +22,13 @@ public enum Places {
 
   /// Directories of one part of the reference set, such as `models`; empty where it is absent.
   public static func referenceDirectories(_ part: String) -> [String] {
-    guard let referenceSet, let names = try? Directory.names(in: "\(referenceSet)/\(part)") else {
-      return []
-    }
-    return names.map { "\(referenceSet)/\(part)/\($0)" }.filter(Directory.exists)
+    referenceSet.map { directories(in: "\($0)/\(part)") } ?? []
+  }
+
+  /// The directories within one, by path; none where it is absent.
+  public static func directories(in path: String) -> [String] {
+    let names = (try? Directory.names(in: path)) ?? []
+    return names.map { "\(path)/\($0)" }.filter(Directory.exists)
   }
 
   /// The directory of the programs that this build made.

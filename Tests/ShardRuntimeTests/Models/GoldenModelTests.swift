@@ -7,32 +7,49 @@ import Testing
 /// Every family against the logits, hidden states and continuations that Hugging Face's own
 /// implementation gives, and against itself over all cuts.
 @Suite struct GoldenModelTests {
-  static let models = Places.referenceDirectories("models")
+  static let fixtures = Places.directories(in: Places.fixture("families"))
+  static let models = fixtures + Places.referenceDirectories("models")
   static let bound: Float = 2e-3
+  /// Tiny models gather less noise.
+  static let fixtureBound: Float = 1e-4
 
   @Test func reportsHowMuchRuns() {
-    print("golden models: \(Self.models.count) of the reference set")
+    let count = Self.models.count - Self.fixtures.count
+    print("golden models: \(Self.fixtures.count), and \(count) of the reference set")
+    #expect(Self.fixtures.count > 20)
   }
 
   @Test(arguments: models) func meetsGoldenValuesLayerByLayer(directory: String) throws {
     let model = try PreparedModel(directory)
     let golden = try GoldenModel(directory)
+    let bound = Self.fixtures.contains(directory) ? Self.fixtureBound : Self.bound
     let layers = try model.layerCount
     let chain = try model.load(split: Array(repeating: 1, count: layers), threads: 2)
     let ids = try golden.ints("input_ids")
     let result = chain.run(ids)
     let embedded = try golden.floats("hidden.embed")
-    #expect(largestDistance(result.embedded.flatMap { $0 }, embedded) <= Self.bound)
+    #expect(largestDistance(result.embedded.flatMap { $0 }, embedded) <= bound)
     for layer in 0..<layers {
       let expected = try golden.floats("hidden.layer.\(layer)")
       let distance = largestDistance(result.hidden[layer].flatMap { $0 }, expected)
-      #expect(distance <= Self.bound, "layer \(layer)")
+      #expect(distance <= bound, "layer \(layer)")
     }
     let distance = largestDistance(
       result.logits.flatMap { $0 }, try golden.floats("logits"))
-    #expect(distance <= Self.bound)
+    #expect(distance <= bound)
     let greedy = try golden.ints("greedy_ids")
     #expect(chain.continued(ids, count: greedy.count) == greedy)
+  }
+
+  /// Long rope has frequencies of its own for contexts no longer than the original one.
+  @Test(arguments: fixtures) func shortContextsMeetGoldenValues(directory: String) throws {
+    let golden = try GoldenModel(directory)
+    let ids = try golden.ints("short.input_ids")
+    guard !ids.isEmpty else { return }
+    let model = try PreparedModel(directory)
+    let result = try model.load(split: [try model.layerCount], context: ids.count).run(ids)
+    let expected = try golden.floats("short.logits")
+    #expect(largestDistance(result.logits.flatMap { $0 }, expected) <= Self.fixtureBound)
   }
 
   @Test(arguments: models) func cutsThreadsAndChunksChangeNothing(directory: String) throws {

@@ -31,16 +31,16 @@ final class PreparedModel {
 
   /// Loads one node for each number of layers in `split`.
   func load(
-    split: [Int], threads: Int = 1, prefillChunk: Int = 512,
+    split: [Int], threads: Int = 1, prefillChunk: Int = 512, context: Int = 256,
     instructionSet: InstructionSet? = nil
   ) throws -> ModelChain {
     let source = try CheckpointFootprint(quantized)
     let cluster = try Cluster(count: split.count, ramBytes: 8 << 30)
     let settings = PlanSettings(
-      context: min(256, source.facts.contextLength), prefillChunk: prefillChunk)
+      context: min(context, source.facts.contextLength), prefillChunk: prefillChunk)
     let plan = try Planner(source: source, cluster: cluster).plan(
       PlanRequest(settings: settings, split: split))
-    let bundle = workspace.appending("bundle-\(split)-\(prefillChunk)")
+    let bundle = workspace.appending("bundle-\(split)-\(prefillChunk)-\(context)")
     try Packager.pack(quantized, plan: plan, to: bundle, threads: 2)
     let compute = try ComputeContext(threads: threads, instructionSet: instructionSet)
     return ModelChain(
@@ -123,15 +123,17 @@ struct GoldenModel {
 
   func ints(_ name: String) throws -> [Int32] {
     try values(name) { bytes in
-      Int32(bitPattern: UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16
-        | UInt32(bytes[3]) << 24)
+      Int32(
+        bitPattern: UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16
+          | UInt32(bytes[3]) << 24)
     }
   }
 
   func floats(_ name: String) throws -> [Float] {
     try values(name) { bytes in
-      Float(bitPattern: UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16
-        | UInt32(bytes[3]) << 24)
+      Float(
+        bitPattern: UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16
+          | UInt32(bytes[3]) << 24)
     }
   }
 
