@@ -102,6 +102,12 @@ struct FaultyConfiguration: CustomTestStringConvertible, Sendable {
       Small.llama, ["rope_parameters": ["rope_type": "default", "rope_theta": 5.0]],
       "rope_theta"),
     FaultyConfiguration(
+      Small.llama,
+      [
+        "original_max_position_embeddings": 32,
+        "rope_scaling": ["rope_type": "yarn", "factor": 4.0],
+      ], "original_max_position_embeddings"),
+    FaultyConfiguration(
       Small.llama, ["rope_parameters": ["full_attention": ["rope_type": "default"]]],
       "layer type"),
     FaultyConfiguration(
@@ -203,6 +209,14 @@ struct FaultyConfiguration: CustomTestStringConvertible, Sendable {
     FaultyConfiguration(Small.phi3, ["attention_bias": true], "attention_bias"),
     FaultyConfiguration(
       Small.phi3, ["rope_scaling": ["type": "linear", "factor": 2.0]], "longrope"),
+    FaultyConfiguration(
+      Small.phi3,
+      [
+        "rope_scaling": [
+          "type": "longrope", "original_max_position_embeddings": 64, "short_factor": [1.0],
+          "long_factor": [1.0],
+        ]
+      ], "original_max_position_embeddings"),
     FaultyConfiguration(
       Small.phi3,
       [

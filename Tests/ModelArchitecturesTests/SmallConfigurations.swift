@@ -92,10 +92,12 @@ enum SmallConfiguration {
       without: ["rope_scaling", "rope_theta"],
       with: ["rope_parameters": ["rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0]]),
     Spellings(
-      "yarn, original length outside",
+      "yarn",
       mistral.with([
-        "original_max_position_embeddings": 32, "rope_scaling": ["type": "yarn", "factor": 4.0],
-      ]), without: ["rope_scaling", "original_max_position_embeddings"],
+        "rope_scaling": [
+          "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
+        ]
+      ]), without: ["rope_scaling", "rope_theta"],
       with: [
         "rope_parameters": [
           "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
@@ -130,7 +132,7 @@ enum SmallConfiguration {
       "rotary_pct", gptNeoX, without: ["rotary_pct", "rotary_emb_base", "rope_theta"],
       with: ["rope_parameters": ["rope_theta": 10000, "partial_rotary_factor": 0.25]]),
     Spellings(
-      "bases by layer type", gemma3.with(["rope_scaling": ["type": "linear", "factor": 8.0]]),
+      "bases by layer type", gemma3.with(["rope_scaling": ["rope_type": "linear", "factor": 8.0]]),
       without: ["rope_theta", "rope_local_base_freq", "rope_scaling", "sliding_window_pattern"],
       with: [
         "rope_parameters": [

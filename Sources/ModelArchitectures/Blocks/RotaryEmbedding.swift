@@ -157,12 +157,9 @@ extension RotaryEmbedding {
     if let new, let old, new != old, !(new == "longrope" && old == "su") {
       throw .configuration("rope_type", "is '\(new)', but type is '\(old)'")
     }
-    let key = "original_max_position_embeddings"
-    let inner = try nested.optionalPositive(key)
-    let outer = try reader.optionalPositive(key)
-    let original = inner ?? outer ?? defaultOriginal
-    if let outer, outer != original {
-      throw .configuration(key, "is \(outer), but the rope parameters say \(original ?? 0)")
+    func original() throws(ArchitectureFault) -> Int {
+      try Self.original(
+        nested, reader, contextLength: contextLength, default: defaultOriginal)
     }
     switch new ?? old ?? "default" {
     case "default", "dynamic":
@@ -178,14 +175,34 @@ extension RotaryEmbedding {
       }
       return .llama3(
         factor: try factor(nested), low: low, high: high,
-        original: Double(original ?? contextLength))
+        original: Double(try original()))
     case "yarn":
-      return try yarn(nested, original: Double(original ?? contextLength))
+      return try yarn(nested, original: Double(try original()))
     case "longrope", "su":
-      return try long(nested, original: original, pairs: pairs, contextLength: contextLength)
+      return try long(
+        nested, original: try original(), pairs: pairs, contextLength: contextLength)
     case let type:
       throw .configuration("rope_type", "is '\(type)', which is not supported")
     }
+  }
+
+  /// original_max_position_embeddings: within the rope parameters; Phi-3 has it outside, with a
+  /// default of its own.
+  private static func original(
+    _ nested: ConfigurationReader, _ reader: ConfigurationReader, contextLength: Int,
+    default familyDefault: Int?
+  ) throws(ArchitectureFault) -> Int {
+    let key = "original_max_position_embeddings"
+    let inner = try nested.optionalPositive(key)
+    let outer = try reader.optionalPositive(key)
+    let standard = familyDefault.map { outer ?? $0 } ?? contextLength
+    let original = inner ?? standard
+    guard original == outer ?? original, familyDefault == nil || original == standard else {
+      throw .configuration(
+        key, "is \(outer ?? standard), but the rope parameters say \(original)")
+    }
+    guard original > 1 else { throw .configuration(key, "is 1; expected more") }
+    return original
   }
 
   private static func yarn(
@@ -204,7 +221,7 @@ extension RotaryEmbedding {
   }
 
   private static func long(
-    _ nested: ConfigurationReader, original: Int?, pairs: Int, contextLength: Int
+    _ nested: ConfigurationReader, original: Int, pairs: Int, contextLength: Int
   ) throws(ArchitectureFault) -> Scaling {
     func divisors(_ key: String) throws(ArchitectureFault) -> [Double] {
       let values = nested.value(key)?.array?.compactMap(\.double) ?? []
@@ -213,10 +230,6 @@ extension RotaryEmbedding {
           key, "holds \(values.count) numbers; expected \(pairs) positive ones")
       }
       return values
-    }
-    let original = original ?? contextLength
-    guard original > 1 else {
-      throw .configuration("original_max_position_embeddings", "is 1; expected more")
     }
     let ratio = try nested.number("factor") ?? Double(contextLength) / Double(original)
     let standard = ratio <= 1 ? 1 : (1 + log(ratio) / log(Double(original))).squareRoot()
