@@ -35,17 +35,37 @@ struct PlanCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where to draw the plan as SVG.", valueName: "file"))
   var svg: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "What shardrun bench --json measured with these nodes: speeds are corrected by it.",
+      valueName: "result"))
+  var calibrate: String?
+
+  @Option(
+    name: .customLong("write-nodes"),
+    help: ArgumentHelp(
+      "Where to keep the nodes and links that were planned for.", valueName: "file"))
+  var nodesOutput: String?
+
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let cluster = try plan.cluster(common)
+    var cluster = try plan.cluster(common)
     let source = try CheckpointFootprint(QuantizedCheckpoint(directory: checkpoint))
-    let planner = Planner(source: source, cluster: cluster)
     var request = try plan.request(for: source.facts)
+    if let calibrate {
+      let calibration = try Calibration(
+        cluster, by: try RunMeasurement.read(from: calibrate),
+        footprint: source.footprint(for: request.settings), source: calibrate)
+      cluster = calibration.cluster
+      for finding in calibration.findings { common.note(finding) }
+    }
+    let planner = Planner(source: source, cluster: cluster)
     request.previous = try previous.map { try ShardPlan.read(from: $0) }
     let report = try planner.report(request)
     try refuseForeignFile()
     try report.plan.write(to: output)
+    if let nodesOutput { try cluster.write(to: nodesOutput) }
     if let svg {
       try Directory.writeAtomically(Array(PlanPicture(report.plan).svg.utf8), to: svg)
     }

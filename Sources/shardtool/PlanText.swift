@@ -58,7 +58,8 @@ enum PlanText {
       table.add([
         node.name, layers, holds.joined(separator: "+"),
         size(ledger[.weights] + ledger[.embedding] + ledger[.head]), size(ledger[.keyValueCache]),
-        size(ledger[.activations]), size(ledger[.tokenizer] + ledger[.runtime]),
+        size(ledger[.activations]),
+        size(ledger[.tokenizer] + ledger[.loading] + ledger[.runtime]),
         size(ledger.total), size(ledger.reserveBytes), size(ledger.ramBytes),
         size(ledger.headroom), milliseconds(node.predicted.decodeNanoseconds),
       ])

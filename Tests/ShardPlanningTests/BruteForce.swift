@@ -122,13 +122,20 @@ struct BruteForce {
   private func headroom(_ stage: Stage, isFirst: Bool) -> Int {
     let node = cluster.nodes[stage.node]
     let cut = stage.layers.lowerBound + stage.accelerated
-    var bytes = footprint.activationBytes + footprint.runtimeBytes
+    var weights = 0
+    var later = footprint.activationBytes
+    var bytes = footprint.runtimeBytes
     for layer in footprint.layers[cut..<stage.layers.upperBound] {
-      bytes += layer.weightBytes + layer.keyValueBytes
+      weights += layer.weightBytes
+      later += layer.keyValueBytes
     }
-    if isFirst { bytes += footprint.embedding.weightBytes + footprint.tokenizerBytes }
-    if stage.holdsHead { bytes += footprint.head.weightBytes + footprint.headActivationBytes }
-    if isFirst && stage.holdsHead { bytes -= footprint.sharedBytes }
+    if isFirst { weights += footprint.embedding.weightBytes }
+    if isFirst { bytes += footprint.tokenizerBytes }
+    if stage.holdsHead { weights += footprint.head.weightBytes }
+    if stage.holdsHead { later += footprint.headActivationBytes }
+    if isFirst && stage.holdsHead { weights -= footprint.sharedBytes }
+    // What is in flight while loading has gone when caches and activations come.
+    bytes += weights + max(later, min(footprint.loadBufferBytes, 3 * weights))
     if stage.accelerated > 0 {
       let card = footprint.layers[stage.layers.lowerBound..<cut]
         .reduce(footprint.activationBytes) { $0 + $1.weightBytes + $1.keyValueBytes }

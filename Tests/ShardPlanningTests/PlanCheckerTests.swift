@@ -18,16 +18,21 @@ private func problems(
       problems.append("unknown node")
       continue
     }
-    var bytes = model.runtimeBytes
-    bytes += model.activationBytesPerToken * plan.prefillChunk * plan.sequences
+    var weights = 0
+    var buffers = model.activationBytesPerToken * plan.prefillChunk * plan.sequences
     for layer in node.layers {
       let positions = min(plan.context, model.layers[layer].window ?? plan.context)
-      bytes += model.layers[layer].weightBytes
-      bytes += model.layers[layer].keyValueBytes * positions * plan.sequences
+      weights += model.layers[layer].weightBytes
+      buffers += model.layers[layer].keyValueBytes * positions * plan.sequences
     }
-    if node.holdsEmbedding { bytes += model.embedding.weightBytes + model.tokenizerBytes }
-    if node.holdsHead { bytes += model.head.weightBytes + model.headActivationBytes }
-    if node.holdsHead && node.holdsEmbedding { bytes -= model.sharedBytes }
+    if node.holdsEmbedding { weights += model.embedding.weightBytes }
+    if node.holdsHead { weights += model.head.weightBytes }
+    if node.holdsHead && node.holdsEmbedding { weights -= model.sharedBytes }
+    if node.holdsHead { buffers += model.headActivationBytes }
+    // Chunks are read into buffers before caches and activations are there.
+    let bytes =
+      model.runtimeBytes + (node.holdsEmbedding ? model.tokenizerBytes : 0) + weights
+      + max(buffers, min(model.loadBufferBytes, 3 * weights))
     if bytes != node.ledger.total { problems.append("ledger of \(node.name)") }
     if bytes > profile.ramBytes - profile.reserveBytes { problems.append("\(node.name) overflows") }
   }

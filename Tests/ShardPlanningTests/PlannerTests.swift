@@ -170,6 +170,7 @@ struct PlannerTests {
   func countsTiedWeightsOnce() throws {
     var tied = SyntheticModel(layerCount: 4, layerBytes: 1 << 20, headBytes: 64 << 20)
     tied.sharedBytes = 64 << 20
+    tied.loadBufferBytes = 0
     let footprint = tied.footprint(for: PlanSettings(context: 256))
     func total(_ embedding: Bool, _ head: Bool) -> Int {
       footprint.ledger(

@@ -12,6 +12,7 @@ struct SyntheticModel: FootprintSource {
   var tokenizerBytes = 1 << 20
   var activationBytesPerToken = 4096
   var headActivationBytes = 1 << 20
+  var loadBufferBytes = 24 << 20
   var runtimeBytes = 16 << 20
 
   func footprint(for settings: PlanSettings) -> ModelFootprint {
@@ -25,7 +26,8 @@ struct SyntheticModel: FootprintSource {
       facts: facts, settings: settings, embedding: embedding, layers: scaled, head: head,
       sharedBytes: sharedBytes, tokenizerBytes: tokenizerBytes,
       activationBytes: activationBytesPerToken * settings.prefillChunk * settings.sequences,
-      headActivationBytes: headActivationBytes, runtimeBytes: runtimeBytes)
+      headActivationBytes: headActivationBytes, loadBufferBytes: loadBufferBytes,
+      runtimeBytes: runtimeBytes)
   }
 
   /// A model of equal layers.
@@ -61,6 +63,7 @@ struct SyntheticModel: FootprintSource {
       embeddingBytes: Int.random(in: 10...300, using: &generator) << 20,
       keyValueBytesPerPosition: Int.random(in: 1...32, using: &generator) * 512,
       hiddenSize: Int.random(in: 4...64, using: &generator) * 128)
+    model.loadBufferBytes = Int.random(in: 0...200, using: &generator) << 20
     if Bool.random(using: &generator) {
       model.sharedBytes = min(model.embedding.weightBytes, model.head.weightBytes)
     }

@@ -1,3 +1,5 @@
+import ShardPlanning
+
 /// Bounds on what a manifest may say; every number from a file is compared with one of them.
 public enum ManifestLimits {
   /// Bytes of manifest.json.
@@ -5,7 +7,7 @@ public enum ManifestLimits {
   /// Bytes of node.json.
   public static let nodeDescriptorByteCount = 64 << 10
   /// Raw bytes of a chunk.
-  public static let chunkByteCount = 4 << 20
+  public static let chunkByteCount = ProcessBytes.chunkByteCount
   /// Bytes of one file beside the weights.
   public static let fileByteCount = 256 << 20
   /// Bytes of a tensor's name.

@@ -131,7 +131,7 @@ public final class VerifiedPackage: Sendable {
 
   /// The most memory that reading takes beside what `body` allocates.
   public static func bytesInFlight(threads: Int) -> Int {
-    3 * ManifestLimits.chunkByteCount * threads
+    ProcessBytes.loadBufferBytes(threads: threads)
   }
 }
 

@@ -52,10 +52,11 @@ public struct CheckpointFootprint: FootprintSource {
       layers: (0..<facts.layerCount).map { component(.block($0), settings) }, head: head,
       sharedBytes: embedding.weightBytes + head.weightBytes
         - memory.weightBytes(of: [.embedding, .head]),
-      tokenizerBytes: Self.tokenizerBytes(fileBytes: tokenizerFileBytes),
+      tokenizerBytes: ProcessBytes.tokenizerBytes(fileBytes: tokenizerFileBytes),
       activationBytes: withoutHead,
       headActivationBytes: activations(holdsHead: true) - withoutHead,
-      runtimeBytes: Self.runtimeBytes(settings, hiddenSize: facts.hiddenSize))
+      loadBufferBytes: ProcessBytes.loadBufferBytes(threads: settings.threads),
+      runtimeBytes: ProcessBytes.runtimeBytes(settings, hiddenSize: facts.hiddenSize))
   }
 
   private func component(_ component: Component, _ settings: PlanSettings) -> ComponentFootprint {
@@ -81,19 +82,6 @@ public struct CheckpointFootprint: FootprintSource {
     footprint.operationsPerPosition =
       2 * memory.architecture.dimensions.headCount * shape.headDimension
     return footprint
-  }
-
-  /// What a tokenizer takes in memory: its files while they are read, and its tables.
-  static func tokenizerBytes(fileBytes: Int) -> Int {
-    fileBytes == 0 ? 0 : 4 << 20 + 6 * fileBytes
-  }
-
-  /// What a process takes beside the model: program and libraries, stacks of its threads, the
-  /// chunks of blobs in flight while it loads, frames of hidden states.
-  static func runtimeBytes(_ settings: PlanSettings, hiddenSize: Int) -> Int {
-    // At most three come in, one is being made and two go out.
-    let frames = 6 * settings.prefillChunk * hiddenSize * 4
-    return (40 << 20) + ((3 * settings.threads) << 20) + frames
   }
 
   /// The sizes that the recipe for 4 bits would give.

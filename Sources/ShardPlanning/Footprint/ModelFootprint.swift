@@ -103,13 +103,15 @@ public struct ModelFootprint: Sendable, Equatable {
   public var activationBytes: Int
   /// Further buffers where the head is (logits, sampling).
   public var headActivationBytes: Int
-  /// The process itself: program, libraries, stacks, frames, load buffers.
+  /// Chunks in flight while a node loads.
+  public var loadBufferBytes: Int
+  /// The process itself: program, libraries, stacks, frames.
   public var runtimeBytes: Int
 
   public init(
     facts: ModelFacts, settings: PlanSettings, embedding: ComponentFootprint,
     layers: [ComponentFootprint], head: ComponentFootprint, sharedBytes: Int,
-    tokenizerBytes: Int, activationBytes: Int, headActivationBytes: Int, runtimeBytes: Int
+    tokenizerBytes: Int, activationBytes: Int, headActivationBytes: Int, loadBufferBytes: Int, runtimeBytes: Int
   ) {
     self.facts = facts
     self.settings = settings
@@ -120,6 +122,7 @@ public struct ModelFootprint: Sendable, Equatable {
     self.tokenizerBytes = tokenizerBytes
     self.activationBytes = activationBytes
     self.headActivationBytes = headActivationBytes
+    self.loadBufferBytes = loadBufferBytes
     self.runtimeBytes = runtimeBytes
   }
 

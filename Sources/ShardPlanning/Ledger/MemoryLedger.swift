@@ -9,8 +9,20 @@ public enum LedgerKind: String, Sendable, CaseIterable {
   case keyValueCache = "key_value_cache"
   case activations
   case tokenizer
-  /// The process itself.
+  /// Chunks of blobs in flight while the node loads, as far as caches and activations do not
+  /// take their place afterwards.
+  case loading
+  /// The process itself: program, libraries, threads, frames between nodes.
   case runtime
+
+  /// The kind in a sentence.
+  public var words: String {
+    switch self {
+    case .keyValueCache: "KV cache"
+    case .runtime: "process"
+    default: rawValue
+    }
+  }
 }
 
 /// The memory of one node: what its process takes, kind by kind, and what there is.
@@ -66,16 +78,28 @@ extension ModelFootprint {
     let held = layers[range]
     var headBytes = holdsHead ? head.weightBytes : 0
     if holdsHead && holdsEmbedding { headBytes -= sharedBytes }
+    let embeddingBytes = holdsEmbedding ? embedding.weightBytes : 0
+    let weights = held.reduce(0) { $0 + $1.weightBytes }
+    let caches = held.reduce(0) { $0 + $1.keyValueBytes }
+    let activations = activationBytes + (holdsHead ? headActivationBytes : 0)
     return MemoryLedger(
       entries: [
-        .init(kind: .weights, bytes: held.reduce(0) { $0 + $1.weightBytes }),
-        .init(kind: .embedding, bytes: holdsEmbedding ? embedding.weightBytes : 0),
+        .init(kind: .weights, bytes: weights),
+        .init(kind: .embedding, bytes: embeddingBytes),
         .init(kind: .head, bytes: headBytes),
-        .init(kind: .keyValueCache, bytes: held.reduce(0) { $0 + $1.keyValueBytes }),
-        .init(
-          kind: .activations, bytes: activationBytes + (holdsHead ? headActivationBytes : 0)),
+        .init(kind: .keyValueCache, bytes: caches),
+        .init(kind: .activations, bytes: activations),
         .init(kind: .tokenizer, bytes: holdsEmbedding ? tokenizerBytes : 0),
+        .init(
+          kind: .loading,
+          bytes: loadingBytes(
+            weights: weights + embeddingBytes + headBytes, later: caches + activations)),
         .init(kind: .runtime, bytes: runtimeBytes),
       ], ramBytes: ramBytes, reserveBytes: reserveBytes)
+  }
+
+  /// Bytes that loading takes beside the weights, beyond what is allocated after it.
+  func loadingBytes(weights: Int, later: Int) -> Int {
+    max(0, min(loadBufferBytes, ProcessBytes.chunkBuffers * weights) - later)
   }
 }

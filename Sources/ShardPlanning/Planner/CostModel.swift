@@ -32,6 +32,8 @@ package struct CostModel: Sendable {
   package let workload: Workload
   /// Passes that the prompt takes.
   package let chunkCount: Int
+  /// Tokens of one of them.
+  let chunkTokens: Int
 
   /// Bytes of a frame beside its hidden states.
   static let frameBytes = 64
@@ -41,6 +43,7 @@ package struct CostModel: Sendable {
     let chunk = footprint.settings.prefillChunk
     chunkCount = (workload.promptTokens + chunk - 1) / chunk
     let chunkTokens = (workload.promptTokens + chunkCount - 1) / chunkCount
+    self.chunkTokens = chunkTokens
     nodes = cluster.nodes.map { profile in
       Self.node(profile.compute, footprint, workload, chunkTokens: chunkTokens)
     }
@@ -119,12 +122,13 @@ package struct CostModel: Sendable {
       nodes: order.map { nodes[$0] }, accelerators: order.map { accelerators[$0] },
       hop: order.map { source in order.map { hop[source][$0] } },
       chunkHop: order.map { source in order.map { chunkHop[source][$0] } },
-      back: order.map { back[$0] }, workload: workload, chunkCount: chunkCount)
+      back: order.map { back[$0] }, workload: workload, chunkCount: chunkCount,
+      chunkTokens: chunkTokens)
   }
 
   private init(
     nodes: [Node], accelerators: [Node], hop: [[Double]], chunkHop: [[Double]], back: [Double],
-    workload: Workload, chunkCount: Int
+    workload: Workload, chunkCount: Int, chunkTokens: Int
   ) {
     self.nodes = nodes
     self.accelerators = accelerators
@@ -133,6 +137,7 @@ package struct CostModel: Sendable {
     self.back = back
     self.workload = workload
     self.chunkCount = chunkCount
+    self.chunkTokens = chunkTokens
   }
 }
 

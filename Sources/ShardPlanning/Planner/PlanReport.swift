@@ -193,6 +193,13 @@ extension Planner {
         "\(cluster.nodes[0].name) alone cannot hold the model: it lacks "
           + Quantity.describe(bytes: alone.missingBytes))
     }
+    if let alone = alternatives.first(where: { $0.kind == .oneNode })?.prediction,
+      Double(alone.tokenNanoseconds) > PlanSearch.tie * Double(ours.tokenNanoseconds)
+    {
+      advice.append(
+        "\(plan.nodes.count) nodes are faster than \(cluster.nodes[0].name) alone: "
+          + "\(rate(ours)) against \(rate(alone))")
+    }
     if choice.stages.count < plan.nodes.count {
       let names = choice.stages.map { cluster.nodes[$0.node].name }
       let who =

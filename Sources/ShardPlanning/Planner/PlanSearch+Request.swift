@@ -6,7 +6,9 @@ extension PlanSearch {
   func chooseRequest(_ rules: SearchRules) -> Choice? {
     guard let best = request(rules, nil, .infinity) else { return nil }
     let limit = best.value * Self.tie
-    let sums = additive(.request, rules, limit: limit)
+    var fewer = rules
+    fewer.mostNodes = best.stages.count - 1
+    let sums = additive(.request, fewer, limit: limit)
     for count in 1..<max(1, best.stages.count) {
       // Plans whose sum alone is over the limit need no closer look.
       guard let sum = self.best(sums, count) else { continue }
@@ -22,26 +24,26 @@ extension PlanSearch {
 
   /// The best plan of at most `count` nodes and a value of at most `limit`.
   ///
-  /// For all plans whose slowest stage lies between two bounds, the best sum under the upper
-  /// bound and the lower bound together bound the value from below; intervals that cannot hold
-  /// a better plan are dropped, all others are cut in two. Exact where there are at most
-  /// `exhaustiveSetLimit` sets of nodes.
+  /// The best sum of all gives a first plan. Other ones must have a faster slowest stage; its
+  /// times are cut into intervals. For all plans in one, the best sum under its upper end and
+  /// its lower end together bound the value from below: intervals that cannot hold a better plan
+  /// are dropped, all others are cut again.
   ///
   /// - Parameter isAnyGoodEnough: whether the first plan within the limit will do.
   func request(
     _ rules: SearchRules, _ count: Int?, _ limit: Double, isAnyGoodEnough: Bool = false
   ) -> SearchResult? {
     let repeats = Double(costs.chunkCount - 1)
-    let floors = bottleneck(.request, rules, slack: slack(count))
-    guard let floor = best(floors, count)?.value else { return nil }
-    guard isExhaustive else { return sampledRequest(rules, count, floor: floor) }
+    var rules = rules
+    if count == nil { rules.goodOrders = goodOrders(rules) }
     var best: SearchResult?
     var bound = limit
-    var intervals = [(low: floor, high: rules.cap, atLeast: 0.0)]
+    var intervals = [(low: leastChunk, high: rules.cap, atLeast: 0.0)]
     while let (low, high, atLeast) = intervals.popLast() {
       guard best == nil || atLeast + repeats * low < bound else { continue }
       var capped = rules
       capped.cap = high
+      capped.mostNodes = count ?? .max
       let sums = additive(
         .request, capped, limit: bound - repeats * low, slack: slack(count))
       guard let found = self.best(sums, count) else { continue }
@@ -52,37 +54,49 @@ extension PlanSearch {
         bound = value
         if isAnyGoodEnough { return best }
       }
-      let rest = slowest - 1
+      // A plan of a higher sum must make up for it.
+      let most = repeats > 0 ? (bound - found.value) / repeats : 0
+      let rest = min(slowest - 1, most.rounded(.up))
       guard rest >= low else { continue }
-      let middle = ((low + rest) / 2).rounded(.down)
-      intervals.append((low, middle, found.value))
-      if middle + 1 <= rest { intervals.append((middle + 1, rest, found.value)) }
+      intervals += Self.pieces(from: low, to: rest).map { ($0.low, $0.high, found.value) }
     }
     return best
   }
 
-  /// A good plan where there are too many sets of nodes for the exact search: the best sums
-  /// under a few limits for the slowest stage give nodes and orders, each of which is then
-  /// searched exactly.
-  private func sampledRequest(
-    _ rules: SearchRules, _ count: Int?, floor: Double
-  ) -> SearchResult? {
-    var best: SearchResult?
-    var capped = rules
-    while let found = self.best(
-      additive(.request, capped, slack: slack(count)), count)
-    {
-      let refined = onItsWay(found) { chain, local in
-        chain.request(rules, nil, .infinity) ?? local
-      }
-      let value = costs.requestNanoseconds(refined.stages)
-      if value < best?.value ?? .infinity {
-        best = SearchResult(value: value, stages: refined.stages)
-      }
-      capped.cap = (slowestChunk(found.stages) * 0.8).rounded(.down)
-      if capped.cap < floor { break }
+  /// An interval in pieces whose ends differ by a fifth, or in halves where it is narrower; what
+  /// is below a hundredth of it stays in one piece.
+  private static func pieces(
+    from low: Double, to high: Double
+  ) -> [(low: Double, high: Double)] {
+    let least = (high / 100).rounded(.down)
+    var pieces: [(low: Double, high: Double)] = low < least ? [(low, least)] : []
+    var start = low < least ? least + 1 : low
+    let ratio = min(1.2, (high / max(1, start)).squareRoot())
+    while start <= high {
+      let end = min(high, max(start, (start * ratio).rounded(.down)))
+      pieces.append((start, end))
+      start = end + 1
     }
-    return best
+    return pieces
+  }
+
+  /// No slowest stage is faster: some node has to run the dearest layer.
+  private var leastChunk: Double {
+    guard !usesAccelerators else { return 0 }
+    return (0..<tables.layerCount).map { layer in
+      costs.nodes.map { $0.pass + $0.sum(false, layer..<(layer + 1)) }.min() ?? 0
+    }.max() ?? 0
+  }
+
+  /// Orders of the nodes in which good plans are found, the best one first.
+  private func goodOrders(_ rules: SearchRules) -> [[Int]] {
+    var orders: [[Int]] = []
+    for place in rules.headPlaces {
+      let problem = tables.problem(.request, head: place, rules: rules)
+      let order = problem.quickOrder(Additive.self, orders: tables.likelyOrders).order
+      if !orders.contains(order) { orders.append(order) }
+    }
+    return orders + tables.likelyOrders.filter { !orders.contains($0) }
   }
 
   /// The slowest stage or link while a prompt is read.

@@ -115,8 +115,12 @@ package struct PlanSearch: Sendable {
     for place in rules.headPlaces {
       var problem = problem(place)
       problem.limit = limit
+      problem.mostNodes = rules.mostNodes
       if let slack {
-        let quick = problem.quickValue(Algebra.self, orders: tables.likelyOrders)
+        let quick =
+          rules.goodOrders.isEmpty
+          ? problem.quickOrder(Algebra.self, orders: tables.likelyOrders).value
+          : problem.quickValue(Algebra.self, orders: rules.goodOrders)
         problem.limit = min(limit, quick * slack)
       }
       var search = SubsetSearch<Algebra>(problem)

@@ -3,12 +3,45 @@ extension SearchProblem {
   /// orders, leaving out some; infinity where none of them fits.
   ///
   /// An upper bound for the exact search.
-  /// Complexity: O(N² · L²) per order.
+  /// Complexity: O(N² · L + N · L²) per order.
   func quickValue<Algebra: CostAlgebra>(_ algebra: Algebra.Type, orders: [[Int]]) -> Double {
-    var best = nodeCount == 1 || !mustUseAll ? alone : .infinity
-    for order in orders where respectsPredecessors(order) {
-      best = min(best, value(algebra, order: order))
+    quickest(algebra, orders: orders).value
+  }
+
+  /// The best of some orders and its value, improved by moving single nodes within it where
+  /// there are many.
+  func quickOrder<Algebra: CostAlgebra>(
+    _ algebra: Algebra.Type, orders: [[Int]]
+  ) -> (order: [Int], value: Double) {
+    var best = quickest(algebra, orders: orders)
+    guard best.order.count > 5 else { return best }
+    // The second round finds little more than the first, and a third hardly anything.
+    for _ in 0..<2 {
+      let before = best.value
+      for node in best.order {
+        let rest = best.order.filter { $0 != node }
+        for place in 0...rest.count {
+          var order = rest
+          order.insert(node, at: place)
+          guard order != best.order, respectsPredecessors(order) else { continue }
+          let value = value(algebra, order: order)
+          if value < best.value { best = (order, value) }
+        }
+      }
+      if best.value == before { break }
     }
+    return best
+  }
+
+  private func quickest<Algebra: CostAlgebra>(
+    _ algebra: Algebra.Type, orders: [[Int]]
+  ) -> (order: [Int], value: Double) {
+    var best = (order: orders.first ?? [], value: Double.infinity)
+    for order in orders where respectsPredecessors(order) {
+      let value = value(algebra, order: order)
+      if value < best.value { best = (order, value) }
+    }
+    if nodeCount == 1 || !mustUseAll { best.value = min(best.value, alone) }
     return best
   }
 
@@ -41,7 +74,10 @@ extension SearchProblem {
         let row = first * width
         guard first < layerCount else { continue }
         for last in (first + 1)...layerCount {
-          costs[last] = min(costs[last], Algebra.join(hub[first], ranges[node][row + last]))
+          let range = ranges[node][row + last]
+          // Where these layers cannot be, more of them cannot either.
+          if range == .infinity { break }
+          costs[last] = min(costs[last], Algebra.join(hub[first], range))
         }
       }
       reached.append((node, costs))

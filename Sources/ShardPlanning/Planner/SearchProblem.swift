@@ -41,6 +41,8 @@ struct SearchProblem: Sendable {
   var predecessor: [Int?]
   /// Costs above this are of no interest.
   var limit = Double.infinity
+  /// Ways over more nodes are of no interest.
+  var mostNodes = Int.max
   /// What is known about layers still to come; nil where nothing is.
   var work: LayerWork?
 
@@ -57,83 +59,6 @@ struct SearchProblem: Sendable {
     tails = Array(repeating: Array(repeating: .infinity, count: width), count: nodeCount)
     links = Array(repeating: Array(repeating: 0, count: nodeCount), count: nodeCount)
     predecessor = Array(repeating: nil, count: nodeCount)
-  }
-}
-
-/// How much work each layer is, in a unit that suits all nodes, and what the nodes ask for it.
-struct LayerWork: Sendable {
-  /// Per layer.
-  var amounts: [Double]
-  /// Per node: the least cost of a unit of work; 0 where costs do not add up.
-  var price: [Double]
-  /// The least cost of handing over to one more node.
-  var handOver: Double
-}
-
-/// A lower bound for what is left of a plan: the work still to be placed goes, in fractions, to
-/// the unused nodes with the lowest price, each taking as much as any range it can run holds.
-struct RemainderBound: Sendable {
-  private let workAfter: [Double]
-  private let capacity: [Double]
-  private let price: [Double]
-  /// Nodes beside the coordinator, cheapest first.
-  private let order: [Int]
-  private let handOver: Double
-
-  init(_ work: LayerWork, _ problem: SearchProblem) {
-    let width = problem.layerCount + 1
-    var after = [Double](repeating: 0, count: width)
-    for layer in (0..<problem.layerCount).reversed() {
-      after[layer] = after[layer + 1] + work.amounts[layer]
-    }
-    capacity = problem.ranges.map { table in
-      var most = 0.0
-      for first in 1..<max(1, problem.layerCount) {
-        let row = first * width
-        guard
-          let last = (first..<width).last(where: { last in
-            table[row + last] < .infinity && table[row + last] <= problem.limit
-          })
-        else { continue }
-        most = max(most, after[first] - after[last])
-      }
-      // A little more, so that rounding cannot make it too little.
-      return most * (1 + 1e-9)
-    }
-    workAfter = after
-    price = work.price
-    handOver = work.handOver
-    order = (1..<max(1, problem.nodeCount)).sorted { left, right in
-      work.price[left] == work.price[right] ? left < right : work.price[left] < work.price[right]
-    }
-  }
-
-  /// Fills `bounds[j]` for plans whose nodes so far are in `set`, with layers below `j` done;
-  /// infinity where the other nodes cannot run the rest.
-  func fill(_ bounds: inout [Double], set: Int) {
-    var position = 0
-    var filled = (work: 0.0, cost: 0.0)
-    func skipUsed() {
-      while position < order.count, set & (1 << (order[position] - 1)) != 0 { position += 1 }
-    }
-    skipUsed()
-    // The rest grows as `j` falls, so the nodes are filled once.
-    for first in stride(from: workAfter.count - 1, through: 0, by: -1) {
-      let work = workAfter[first]
-      while position < order.count, filled.work + capacity[order[position]] < work {
-        filled.work += capacity[order[position]]
-        filled.cost += capacity[order[position]] * price[order[position]]
-        position += 1
-        skipUsed()
-      }
-      guard position < order.count else {
-        bounds[first] = work > filled.work ? .infinity : handOver + filled.cost * (1 - 1e-6)
-        continue
-      }
-      // A little less than the sum, so that rounding cannot turn it into an overestimate.
-      let cost = filled.cost + (work - filled.work) * price[order[position]]
-      bounds[first] = handOver + cost * (1 - 1e-6)
-    }
   }
 }
 

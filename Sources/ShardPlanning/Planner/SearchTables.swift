@@ -17,6 +17,10 @@ struct SearchRules: Sendable {
   var cap = Double.infinity
   /// Nanoseconds that each MiB counts which a node has to get; whole.
   var shippingPrice = 0.0
+  /// Plans of more nodes are not wanted.
+  var mostNodes = Int.max
+  /// Orders in which a good plan is known to be found; empty where nothing is known.
+  var goodOrders: [[Int]] = []
 }
 
 /// The measure that an objective adds up, and the one that a cap limits.
@@ -35,14 +39,22 @@ package struct SearchTables: Sendable {
   let costs: CostModel
   /// Whether the nodes can only run in the cluster's order.
   let keepsOrder: Bool
-  /// Bytes of weights and cache of the layers before each.
-  private let bytesBefore: [Int]
+  /// Bytes of weights of the layers before each.
+  private let weightsBefore: [Int]
+  /// Bytes of cache of the layers before each.
+  private let cachesBefore: [Int]
   /// Bytes that each node's process may take.
   private let capacity: [Int]
   /// What nodes hold already; nil where that does not matter.
   let shipping: Shipping?
   /// Bytes of a node without layers, by what it holds: embedding × 2 + head.
-  private let fixed: [Int]
+  private let fixed: [Fixed]
+
+  private struct Fixed: Sendable {
+    var weights: Int
+    var activations: Int
+    var others: Int
+  }
 
   package init(
     footprint: ModelFootprint, cluster: Cluster, costs: CostModel, keepsOrder: Bool = false,
@@ -53,16 +65,21 @@ package struct SearchTables: Sendable {
     self.costs = costs
     self.keepsOrder = keepsOrder
     self.shipping = shipping
-    var sums = [0]
+    var weights = [0]
+    var caches = [0]
     for layer in footprint.layers {
-      sums.append(sums[sums.count - 1] + layer.weightBytes + layer.keyValueBytes)
+      weights.append(weights[weights.count - 1] + layer.weightBytes)
+      caches.append(caches[caches.count - 1] + layer.keyValueBytes)
     }
-    bytesBefore = sums
+    weightsBefore = weights
+    cachesBefore = caches
     capacity = cluster.nodes.map(\.capacity)
     fixed = [(false, false), (false, true), (true, false), (true, true)].map { embedding, head in
-      footprint.ledger(
-        layers: 0..<0, holdsEmbedding: embedding, holdsHead: head, ramBytes: 0, reserveBytes: 0
-      ).total
+      let ledger = footprint.ledger(
+        layers: 0..<0, holdsEmbedding: embedding, holdsHead: head, ramBytes: 0, reserveBytes: 0)
+      return Fixed(
+        weights: ledger[.embedding] + ledger[.head], activations: ledger[.activations],
+        others: ledger[.tokenizer] + ledger[.runtime])
     }
   }
 
@@ -90,14 +107,14 @@ package struct SearchTables: Sendable {
 
   var layerCount: Int { footprint.layers.count }
 
-  /// Bytes that a node's process takes.
+  /// Bytes that a node's process takes: the ledger's total.
   func bytes(_ layers: Range<Int>, embedding: Bool, head: Bool) -> Int {
-    fixedBytes(embedding: embedding, head: head)
-      + bytesBefore[layers.upperBound] - bytesBefore[layers.lowerBound]
-  }
-
-  private func fixedBytes(embedding: Bool, head: Bool) -> Int {
-    fixed[(embedding ? 2 : 0) + (head ? 1 : 0)]
+    let fixed = fixed[(embedding ? 2 : 0) + (head ? 1 : 0)]
+    let (first, last) = (layers.lowerBound, layers.upperBound)
+    let weights = fixed.weights + weightsBefore[last] - weightsBefore[first]
+    let later = fixed.activations + cachesBefore[last] - cachesBefore[first]
+    return weights + later + fixed.others
+      + footprint.loadingBytes(weights: weights, later: later)
   }
 
   /// Tables in which each entry is `cost` of a stage, or infinity where it cannot be.
@@ -130,26 +147,64 @@ package struct SearchTables: Sendable {
     return problem
   }
 
-  /// How much work the layers are, by the coordinator's times, and the other nodes' prices.
+  /// How much work the layers are, and what the nodes ask for it.
   ///
-  /// - Parameter adds: whether costs add up; else only what nodes can hold is known.
-  private func work(_ measure: Measure, _ rules: SearchRules, adds: Bool) -> LayerWork? {
-    guard !rules.usesAccelerators, cluster.nodes.count > 1 else { return nil }
+  /// - Parameter sums: the problem whose costs add up; nil where only what nodes can hold is
+  ///   known.
+  private func work(
+    _ measure: Measure, _ rules: SearchRules, head place: HeadPlace, sums: SearchProblem?
+  ) -> LayerWork? {
+    let count = cluster.nodes.count
+    guard !rules.usesAccelerators, count > 1 else { return nil }
     let passes = measure == .request ? Double(costs.workload.generateTokens) : 1
-    func cost(_ node: Int, _ layer: Int) -> Double {
-      choice(measure, node, layer..<(layer + 1), 0, head: false).cost
-        - costs.nodes[node].pass * passes
+    let steps = measure == .request ? passes - 1 : 1
+    func decode(_ node: Int, _ layer: Int) -> Double {
+      steps * costs.nodes[node].sum(true, layer..<(layer + 1))
     }
-    let amounts = (0..<layerCount).map { cost(0, $0) }
-    var price = [Double](repeating: 0, count: cluster.nodes.count)
-    for node in 1..<(adds ? cluster.nodes.count : 1) {
-      let prices = (0..<layerCount).compactMap { layer in
-        amounts[layer] > 0 ? cost(node, layer) / amounts[layer] : nil
+    func prefill(_ node: Int, _ layer: Int) -> Double {
+      measure == .request ? costs.nodes[node].sum(false, layer..<(layer + 1)) : 0
+    }
+    let whole = kind(priced: sums != nil) { decode($0, $1) + prefill($0, $1) }
+    let none = [Double](repeating: 0, count: count)
+    var work = LayerWork(views: [[whole]], entry: none, arrival: none, ending: none)
+    guard let sums else { return work }
+    if measure == .request {
+      work.views.append([kind(priced: true, decode), kind(priced: true, prefill)])
+    }
+    for node in 1..<count {
+      work.entry[node] = costs.nodes[node].pass * passes
+      let ways = cluster.nodes.indices.filter { $0 != node }.map { sums.links[$0][node] }
+      work.arrival[node] = ways.min() ?? 0
+      work.ending[node] = ending(measure, node, place)
+      if place == .lastNode {
+        let last = (layerCount - 1)..<layerCount
+        work.ending[node] +=
+          choice(measure, node, last, 0, head: true).cost
+          - choice(measure, node, last, 0, head: false).cost
       }
-      price[node] = prices.min() ?? 0
     }
-    let handOver = costs.nodes.dropFirst().map(\.pass).min() ?? 0
-    return LayerWork(amounts: amounts, price: price, handOver: adds ? handOver * passes : 0)
+    return work
+  }
+
+  /// Work in a unit between those of all nodes.
+  private func kind(
+    priced: Bool, _ cost: (_ node: Int, _ layer: Int) -> Double
+  ) -> LayerWork.Kind {
+    let others = 1..<cluster.nodes.count
+    let layers = 0..<layerCount
+    let amounts = layers.map { layer in others.reduce(0) { $0 + cost($1, layer) } }
+    var price = [Double](repeating: 0, count: cluster.nodes.count)
+    for node in others where priced {
+      price[node] =
+        layers.filter { amounts[$0] > 0 }.map { cost(node, $0) / amounts[$0] }.min() ?? 0
+    }
+    return LayerWork.Kind(amounts: amounts, price: price)
+  }
+
+  /// The cost of the last message to the coordinator.
+  private func ending(_ measure: Measure, _ node: Int, _ place: HeadPlace) -> Double {
+    let once = place == .lastNode ? costs.back[node] : costs.hop[node][0]
+    return measure == .token ? once : once * Double(costs.workload.generateTokens)
   }
 
   /// Orders of the nodes beside the coordinator in which a good plan is likely to be found.
@@ -185,9 +240,8 @@ package struct SearchTables: Sendable {
     let count = cluster.nodes.count
     let repeats = measure == .request ? Double(costs.workload.generateTokens - 1) : 1
     func closing(_ node: Int) -> Double {
-      let once = place == .lastNode ? costs.back[node] : costs.hop[node][0]
-      if measure == .token { return once <= rules.cap ? once : .infinity }
-      return once * (repeats + 1)
+      let cost = ending(measure, node, place)
+      return measure == .token && cost > rules.cap ? .infinity : cost
     }
     var problem = problem(head: place, closing: closing) { node, layers, embedding, head in
       cheapest(measure, node, layers, embedding: embedding, head: head, rules)?.cost ?? .infinity
@@ -203,7 +257,7 @@ package struct SearchTables: Sendable {
         }
       }
     }
-    problem.work = work(measure, rules, adds: true)
+    problem.work = work(measure, rules, head: place, sums: problem)
     return problem
   }
 
@@ -227,7 +281,7 @@ package struct SearchTables: Sendable {
       }
     }
     problem.links = measure == .token ? costs.hop : costs.chunkHop
-    problem.work = work(measure, rules, adds: false)
+    problem.work = work(measure, rules, head: place, sums: nil)
     return problem
   }
 
@@ -259,7 +313,8 @@ package struct SearchTables: Sendable {
       let cut = layers.lowerBound + accelerated
       if accelerated > 0 {
         let needed =
-          bytesBefore[cut] - bytesBefore[layers.lowerBound] + footprint.activationBytes
+          weightsBefore[cut] - weightsBefore[layers.lowerBound] + cachesBefore[cut]
+          - cachesBefore[layers.lowerBound] + footprint.activationBytes
         if needed > room { break }
       }
       let needed = bytes(cut..<layers.upperBound, embedding: embedding, head: head)

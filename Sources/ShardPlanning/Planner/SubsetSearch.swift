@@ -18,7 +18,7 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   private let slots: Int
   /// Per node and first layer: the farthest end of a range that can be.
   private let reach: [[Int]]
-  private let remainder: RemainderBound?
+  private var remainder: RemainderBound?
   /// Whether states with fewer nodes are looked for that cost no more.
   private let comparesSubsets: Bool
   private var rows: [Row]
@@ -34,9 +34,19 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   private struct Row {
     /// Where the costs begin, or -1: there are none.
     var start: Int32 = -1
+    /// Layers done at the first cost kept, and how many costs there are.
+    var base: Int16 = 0
+    var span: Int16 = 0
     /// Layers done of the first state that costs less than infinity, and past the last.
-    var low: Int32 = .max
-    var high: Int32 = 0
+    var low: Int16 = .max
+    var high: Int16 = 0
+
+    var isThere: Bool { start >= 0 }
+    /// Where the cost of no layer done would be.
+    var origin: Int { Int(start) - Int(base) }
+    var range: Range<Int> { Int(low)..<max(Int(low), Int(high)) }
+
+    func holds(_ done: Int) -> Bool { (Int(base)..<(Int(base) + Int(span))).contains(done) }
   }
 
   init(_ problem: SearchProblem) {
@@ -44,7 +54,7 @@ struct SubsetSearch<Algebra: CostAlgebra> {
     width = problem.layerCount + 1
     others = problem.nodeCount - 1
     slots = Self.hasUniformLinks(problem) ? 1 : others
-    reach = problem.ranges.map { Self.reach($0, problem) }
+    reach = problem.ranges.indices.map { problem.reach($0) }
     remainder = problem.work.map { RemainderBound($0, problem) }
     comparesSubsets = Algebra.adds && !problem.mustUseAll
     rows = Array(repeating: Row(), count: slots << others)
@@ -63,15 +73,6 @@ struct SubsetSearch<Algebra: CostAlgebra> {
     return true
   }
 
-  private static func reach(_ table: [Double], _ problem: SearchProblem) -> [Int] {
-    let width = problem.layerCount + 1
-    return (0..<width).map { first in
-      (first..<width).last { last in
-        table[first * width + last] < .infinity && table[first * width + last] <= problem.limit
-      } ?? first
-    }
-  }
-
   /// The best way for each count of nodes that has one.
   mutating func run() -> [Int: SearchResult] {
     var finals: [Int: Final] = [:]
@@ -81,8 +82,12 @@ struct SubsetSearch<Algebra: CostAlgebra> {
     }
     let sets = 1 << others
     for set in 0..<(sets - 1) where set == 0 || hasStates(set) {
+      // The coordinator, the nodes of the set and one more.
+      guard set.nonzeroBitCount + 2 <= problem.mostNodes else { continue }
       if comparesSubsets { dropDominated(set) }
-      remainder?.fill(&bounds, set: set)
+      let range = range(of: set)
+      guard !range.isEmpty else { continue }
+      remainder?.fill(&bounds, set: set, range: range)
       for node in 1...others where canExtend(set, by: node) {
         guard gather(set, to: node) else { continue }
         let isFull = set | bit(node) == sets - 1
@@ -116,25 +121,39 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   }
 
   private func hasStates(_ set: Int) -> Bool {
-    (0..<slots).contains { rows[set * slots + $0].start >= 0 }
+    (0..<slots).contains { rows[set * slots + $0].isThere }
+  }
+
+  /// Layers done in any state of a set.
+  private func range(of set: Int) -> Range<Int> {
+    guard set != 0 else { return 0..<width }
+    var (low, high) = (width, 0)
+    for slot in 0..<slots {
+      let range = rows[set * slots + slot].range
+      guard rows[set * slots + slot].isThere, !range.isEmpty else { continue }
+      low = min(low, range.lowerBound)
+      high = max(high, range.upperBound)
+    }
+    return low < high ? low..<high : 0..<0
   }
 
   /// Drops what a state reaches at no lower cost than the same state without one of its nodes.
   private mutating func dropDominated(_ set: Int) {
     for slot in 0..<slots {
       let row = rows[set * slots + slot]
-      guard row.start >= 0 else { continue }
-      let start = Int(row.start)
+      guard row.isThere, !row.range.isEmpty else { continue }
       for node in 1...others where set & bit(node) != 0 && (slots == 1 || node != slot + 1) {
         let smaller = rows[(set & ~bit(node)) * slots + slot]
-        if smaller.start >= 0 { lowerFloor(start, Int(smaller.start)) }
+        if smaller.isThere { lowerFloor(row, smaller) }
       }
-      var range = (low: Int32.max, high: Int32(0))
-      for index in Int(row.low)..<max(Int(row.low), Int(row.high)) {
-        if costs[start + width + index] <= costs[start + index] {
-          costs[start + index] = .infinity
-        } else if costs[start + index] < .infinity {
-          range = (min(range.low, Int32(index)), Int32(index) + 1)
+      let span = Int(row.span)
+      var range = (low: Int16.max, high: Int16(0))
+      for done in row.range {
+        let index = row.origin + done
+        if costs[index + span] <= costs[index] {
+          costs[index] = .infinity
+        } else if costs[index] < .infinity {
+          range = (min(range.low, Int16(done)), Int16(done) + 1)
         }
       }
       (rows[set * slots + slot].low, rows[set * slots + slot].high) = range
@@ -142,16 +161,20 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   }
 
   /// Lowers the least costs of fewer nodes in a row by those of a row with fewer nodes.
-  private mutating func lowerFloor(_ start: Int, _ smaller: Int) {
-    let width = width
-    // SAFETY: both rows have twice `width` places.
+  private mutating func lowerFloor(_ row: Row, _ smaller: Row) {
+    let low = max(row.range.lowerBound, Int(smaller.base))
+    let high = min(row.range.upperBound, Int(smaller.base) + Int(smaller.span))
+    guard low < high else { return }
+    let (origin, smallerOrigin) = (row.origin, smaller.origin)
+    let (span, smallerSpan) = (Int(row.span), Int(smaller.span))
+    // SAFETY: each row has `span` costs from its base on, and as many floors after them.
     unsafe costs.withUnsafeMutableBufferPointer { costs in
-      for index in 0..<width {
-        let own = unsafe costs[smaller + index]
-        let fewer = unsafe costs[smaller + width + index]
+      for done in low..<high {
+        let own = unsafe costs[smallerOrigin + done]
+        let fewer = unsafe costs[smallerOrigin + smallerSpan + done]
         let cost = own < fewer ? own : fewer
-        let old = unsafe costs[start + width + index]
-        unsafe costs[start + width + index] = cost < old ? cost : old
+        let old = unsafe costs[origin + span + done]
+        unsafe costs[origin + span + done] = cost < old ? cost : old
       }
     }
   }
@@ -173,9 +196,11 @@ struct SubsetSearch<Algebra: CostAlgebra> {
       }
     }
     var isReachable = false
+    // The bound is for all nodes outside `set`, of which `node` is one; the way there is known.
+    let known = problem.work?.arrival[node] ?? 0
     for index in hubRange where hub[index] < .infinity {
-      // With the bound for all nodes outside `set`, of which `node` is one.
-      if bounds[index] == .infinity || Algebra.join(hub[index], bounds[index]) > problem.limit {
+      let rest = bounds[index] == .infinity ? .infinity : max(0, bounds[index] - known)
+      if rest == .infinity || Algebra.join(hub[index], rest) > problem.limit {
         hub[index] = .infinity
       } else {
         isReachable = true
@@ -186,10 +211,10 @@ struct SubsetSearch<Algebra: CostAlgebra> {
 
   /// Lowers `hub` by the costs of a row and a link.
   private mutating func relax(_ row: Row, link: Double) {
-    guard row.start >= 0, row.low < row.high else { return }
-    let range = Int(row.low)..<Int(row.high)
-    let start = Int(row.start)
-    // SAFETY: `range` lies within the row and within `hub`, which have `width` places.
+    let range = row.range
+    guard row.isThere, !range.isEmpty else { return }
+    let start = row.origin
+    // SAFETY: `range` lies within the row and within `hub`.
     unsafe costs.withUnsafeBufferPointer { source in
       unsafe hub.withUnsafeMutableBufferPointer { hub in
         for index in range {
@@ -207,36 +232,55 @@ struct SubsetSearch<Algebra: CostAlgebra> {
 
   /// Lets `node` run some layers after what `hub` describes.
   private mutating func extend(_ set: Int, by node: Int) {
-    let (hub, range, reach, width) = (hub, hubRange, reach[node], width)
-    let place = place(set | bit(node), node)
-    var row = rows[place]
-    for first in range where hub[first] < .infinity && reach[first] > first {
-      if row.start < 0 {
-        row.start = Int32(costs.count)
-        costs.append(
-          contentsOf: repeatElement(.infinity, count: comparesSubsets ? 2 * width : width))
-      }
-      row.low = min(row.low, Int32(first) + 1)
-      row.high = max(row.high, Int32(reach[first]) + 1)
+    let range = hubRange
+    var (low, high) = (Int.max, 0)
+    for first in range where hub[first] < .infinity && reach[node][first] > first {
+      low = min(low, first + 1)
+      high = max(high, reach[node][first] + 1)
     }
-    guard row.start >= 0 else { return }
-    rows[place] = row
-    let start = Int(row.start)
-    // SAFETY: a state has `width` costs from `start` on and each row of the table `width`; first
-    // and last layers stay below `width`.
+    guard low < high else { return }
+    let row = row(at: place(set | bit(node), node), for: low..<high)
+    let width = width
+    // SAFETY: the row has places for all of `low..<high`, the table `width` for each first layer,
+    // and first and last layers stay below `width`.
     unsafe costs.withUnsafeMutableBufferPointer { costs in
       unsafe problem.ranges[node].withUnsafeBufferPointer { table in
-        for first in range where hub[first] < .infinity && reach[first] > first {
-          let before = hub[first]
-          let tableRow = first * width
-          for last in (first + 1)...reach[first] {
-            let cost = Algebra.join(before, unsafe table[tableRow + last])
-            let old = unsafe costs[start + last]
-            unsafe costs[start + last] = cost < old ? cost : old
+        unsafe reach[node].withUnsafeBufferPointer { reach in
+          unsafe hub.withUnsafeBufferPointer { hub in
+            for first in range {
+              let before = unsafe hub[first]
+              let end = unsafe reach[first]
+              guard before < .infinity, end > first else { continue }
+              let tableRow = first * width
+              for last in (first + 1)...end {
+                let cost = Algebra.join(before, unsafe table[tableRow + last])
+                let old = unsafe costs[row.origin + last]
+                unsafe costs[row.origin + last] = cost < old ? cost : old
+              }
+            }
           }
         }
       }
     }
+  }
+
+  /// The row at a place, with room for costs of so many layers done; made where there is none.
+  ///
+  /// Where last nodes are told apart, a row is written once; else room for all is kept.
+  private mutating func row(at place: Int, for done: Range<Int>) -> Row {
+    var row = rows[place]
+    if !row.isThere {
+      let kept = slots == 1 ? 0..<width : done
+      row.start = Int32(costs.count)
+      row.base = Int16(kept.lowerBound)
+      row.span = Int16(kept.count)
+      costs.append(
+        contentsOf: repeatElement(.infinity, count: comparesSubsets ? 2 * kept.count : kept.count))
+    }
+    row.low = min(row.low, Int16(done.lowerBound))
+    row.high = max(row.high, Int16(done.upperBound))
+    rows[place] = row
+    return row
   }
 
   /// Lets `node` run the rest and close the ring.
@@ -271,19 +315,19 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   private mutating func origin(
     of set: Int, before next: Int, at done: Int
   ) -> (node: Int, first: Int) {
-    remainder?.fill(&bounds, set: set)
+    remainder?.fill(&bounds, set: set, range: 0..<width)
     _ = gather(set, to: next)
     let value = hub[done]
     for last in 1...others where set & bit(last) != 0 {
       let row = rows[place(set, last)]
-      guard row.start >= 0 else { continue }
-      let target = costs[Int(row.start) + done]
+      guard row.isThere, row.holds(done) else { continue }
+      let target = costs[row.origin + done]
       let link = slots == 1 ? problem.links[0][1] : problem.links[last][next]
       guard target < .infinity, Algebra.join(target, link) == value else { continue }
       // Where all last nodes share a state, only some of them lead to its value.
       let rest = set & ~bit(last)
       guard canExtend(rest, by: last) else { continue }
-      remainder?.fill(&bounds, set: rest)
+      remainder?.fill(&bounds, set: rest, range: 0..<width)
       guard gather(rest, to: last) else { continue }
       let table = problem.ranges[last]
       for first in hubRange where first < done && hub[first] < .infinity {

@@ -124,6 +124,15 @@ public struct Cluster: Sendable, Equatable {
     allTakePart = true
   }
 
+  /// Other profiles of the same nodes, and links changed alike.
+  init(nodes: [NodeProfile], like cluster: Cluster, links: (LinkProfile) -> LinkProfile) {
+    precondition(nodes.count == cluster.nodes.count, "as many profiles as nodes")
+    self.nodes = nodes
+    defaultLink = links(cluster.defaultLink)
+    pairLinks = cluster.pairLinks.map { row in row.map { $0.map(links) } }
+    allTakePart = cluster.allTakePart
+  }
+
   /// Some of the nodes, in that order, all of which take part.
   func restricted(to order: [Int]) -> Cluster { Cluster(restricting: self, to: order) }
 

@@ -48,6 +48,22 @@ public struct NodeProfile: Sendable, Equatable {
   public var vramBytes: Int
   public var compute: ComputeProfile
   public var accelerator: ComputeProfile
+  /// What the figures were measured on; they are no part of the cost model.
+  public var machine: Machine?
+
+  /// What a probe says of the machine it ran on.
+  public struct Machine: Sendable, Equatable {
+    public var cores: Int
+    /// Compute threads that the speeds were measured with.
+    public var threads: Int
+    public var instructionSet: String
+
+    public init(cores: Int, threads: Int, instructionSet: String) {
+      self.cores = cores
+      self.threads = threads
+      self.instructionSet = instructionSet
+    }
+  }
 
   public init(
     name: String, ramBytes: Int, reserveBytes: Int? = nil, vramBytes: Int = 0,
@@ -59,6 +75,17 @@ public struct NodeProfile: Sendable, Equatable {
     self.vramBytes = vramBytes
     self.compute = compute
     self.accelerator = accelerator
+  }
+
+  /// A profile from what a user typed.
+  ///
+  /// Throws: `PlanFault` for a name or memory that no node can have.
+  public init(
+    checking name: String, ramBytes: Int, reserveBytes: Int? = nil, vramBytes: Int = 0
+  ) throws(PlanFault) {
+    self.init(
+      name: name, ramBytes: ramBytes, reserveBytes: reserveBytes, vramBytes: vramBytes)
+    _ = try Cluster(nodes: [self], allTakePart: true)
   }
 
   /// What a desktop in use keeps: 2 GiB, or a quarter of a small machine.

@@ -64,6 +64,12 @@ extension NodeProfile {
       "reserve": JSONValue(reserveBytes),
       "compute": compute.json,
     ]
+    if let machine {
+      object["machine"] = [
+        "cores": JSONValue(machine.cores), "threads": JSONValue(machine.threads),
+        "instruction_set": .string(machine.instructionSet),
+      ]
+    }
     if vramBytes > 0 {
       object["vram"] = JSONValue(vramBytes)
       object["accelerator"] = accelerator.json
@@ -92,6 +98,14 @@ extension NodeProfile {
     if object.has("accelerator") {
       accelerator = try ComputeProfile(try object.nested("accelerator"), default: .smallLaptopGPU)
     }
+    if object.has("machine") {
+      var members = try object.nested("machine")
+      let range = 1...PlanSettings.maximumThreads
+      machine = Machine(
+        cores: try members.int("cores", in: range), threads: try members.int("threads", in: range),
+        instructionSet: try members.string("instruction_set"))
+      try members.finish()
+    }
     try object.finish()
   }
 
@@ -102,7 +116,8 @@ extension NodeProfile {
 }
 
 extension LinkProfile {
-  var json: JSONValue {
+  /// The link as the file of nodes has it.
+  public var json: JSONValue {
     ["round_trip": JSONValue(roundTripNanoseconds), "rate": JSONValue(bytesPerSecond)]
   }
 
@@ -114,6 +129,12 @@ extension LinkProfile {
       throw object.fault("rate", "is missing; write it as \"1Gbit/s\"")
     }
     self.init(roundTripNanoseconds: time, bytesPerSecond: rate)
+  }
+
+  /// The link as `--link` takes it.
+  public var argument: String {
+    "\(Quantity.fixed(Double(bytesPerSecond) * 1e-6, digits: 1))MB/s,"
+      + "\(Quantity.fixed(Double(roundTripNanoseconds) * 1e-3, digits: 0))us"
   }
 
   /// A link as `--link` takes it: rate and time of a round trip, such as `1Gbit/s,300us`.
@@ -200,6 +221,12 @@ extension Cluster {
         code: error.code, message: "\(source): \(error.message)", exitStatus: .badData,
         context: ["file": source])
     }
+  }
+
+  /// Writes a file of nodes whole or not at all.
+  public func write(to path: String) throws(FileFault) {
+    try Directory.create(Directory.parent(of: path))
+    try Directory.writeAtomically(Array(json.serialized(.pretty).utf8), to: path)
   }
 
   /// Reads a file of nodes; profiles that it names lie relative to it.
