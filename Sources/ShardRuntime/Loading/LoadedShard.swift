@@ -21,6 +21,8 @@ public final class LoadedShard: Sendable {
   public let dimensions: ModelDimensions
   public let compute: ComputeContext
   public let memory: MemoryModel
+  /// What this node takes in memory with this process's threads.
+  public let ledger: MemoryLedger
   /// Stored bytes of weights that decoding one token reads on this node.
   public let bytesReadPerToken: Int
 
@@ -33,10 +35,13 @@ public final class LoadedShard: Sendable {
 
   /// Reads, verifies and lays out the node's components.
   ///
-  /// Throws: `PackageFault` for the first chunk whose digest is wrong, `ArchitectureFault` for a
+  /// - Parameter allowance: the memory that this process may take; nil for any.
+  /// Throws: `RuntimeFault`, before anything is loaded, where the node takes more memory than
+  /// that, `PackageFault` for the first chunk whose digest is wrong, `ArchitectureFault` for a
   /// bundle that does not hold what the architecture needs.
   public init(
-    package: VerifiedPackage, compute: ComputeContext, progress: ProgressHandler? = nil
+    package: VerifiedPackage, compute: ComputeContext, progress: ProgressHandler? = nil,
+    allowance: MemoryAllowance? = .current()
   ) throws {
     let architecture = try ArchitectureRegistry.architecture(for: package.configuration)
     let planned = try package.plan.node(named: package.node)
@@ -49,6 +54,9 @@ public final class LoadedShard: Sendable {
     dimensions = architecture.dimensions
     self.compute = compute
     memory = try MemoryModel(architecture: architecture, tensors: package.tensors)
+    ledger = MemoryLedger(
+      package: package, node: planned, memory: memory, threads: compute.pool.threads)
+    try ledger.require(allowance, node: node)
 
     let components = planned.components
     bytesReadPerToken = components.reduce(0) { [memory] in
