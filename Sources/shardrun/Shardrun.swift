@@ -13,8 +13,7 @@ struct Shardrun: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       GenerateCommand.self, ChatCommand.self, ScoreCommand.self, BenchCommand.self,
-      NodeCommand.self,
-      VerifyCommand.self, StartCommand.self,
+      NodeCommand.self, ProbeCommand.self, VerifyCommand.self, StartCommand.self,
     ],
     defaultSubcommand: StartCommand.self)
 

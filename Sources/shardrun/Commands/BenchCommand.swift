@@ -66,6 +66,7 @@ struct BenchCommand: ParsableCommand {
       } else {
         Console.write(report.text)
       }
+      if let warning = report.drift.warning { common.note("warning: \(warning)") }
     }
   }
 
@@ -98,7 +99,7 @@ struct BenchCommand: ParsableCommand {
       $0 + memory.bytesReadPerToken(in: $1)
     }
     return BenchReport(
-      request: request, result: result, plan: model.shard.plan, nodes: nodes,
+      request: request, result: result, shard: model.shard, nodes: nodes,
       loadSeconds: model.loadSeconds, threads: threads,
       instructionSet: model.shard.compute.instructionSet.rawValue,
       weightBytesPerToken: weightBytes, readBandwidths: bandwidths)

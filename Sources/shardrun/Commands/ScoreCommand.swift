@@ -71,7 +71,7 @@ struct ScoreCommand: ParsableCommand {
       let result = try model.run { try score(model, interruption) }
       let seconds = (ContinuousClock.now - start).seconds
       let statistics = try model.run { try model.pipeline.statistics() }
-      report(result, seconds, NodeReport(model.shard.plan, statistics))
+      report(result, seconds, NodeReport(model.shard, statistics))
     }
   }
 

@@ -8,13 +8,18 @@ import TensorCore
 struct BenchReport {
   let request: BenchmarkRequest
   let result: BenchmarkResult
-  let plan: ShardPlan
+  let shard: LoadedShard
   let nodes: [NodeStatistics]
   let loadSeconds: Double
   let threads: Int
   let instructionSet: String
   let weightBytesPerToken: Int
   let readBandwidths: [Double]
+
+  private var plan: ShardPlan { shard.plan }
+  private var report: NodeReport { NodeReport(shard, nodes) }
+  /// How far a token's time is from the prediction.
+  var drift: PredictionDrift { PredictionDrift(tokenSeconds: tokenSeconds, plan: plan) }
 
   private var prefillRates: [Double] {
     result.firstTokenSeconds.map { Double(request.promptTokens) / $0 }
@@ -57,7 +62,8 @@ struct BenchReport {
         "first_token_seconds": .double(BenchmarkResult.median(result.firstTokenSeconds)),
         "message_seconds_per_token": .double(messageSeconds),
       ],
-      "nodes": NodeReport(plan, nodes).json,
+      "token_drift": .double(drift.share),
+      "nodes": report.json,
     ]
   }
 
@@ -88,7 +94,7 @@ struct BenchReport {
         planned.map { Quantity.fixed(Double($0.predicted.decodeNanoseconds) * 1e-6, digits: 3) }
           ?? "",
         Quantity.describe(bytes: node.peakResidentBytes),
-        planned.map { Quantity.describe(bytes: $0.ledger.total) } ?? "",
+        report.ledgerBytes(node).map { Quantity.describe(bytes: $0) } ?? "",
       ])
     }
     let predicted = Double(plan.prediction.tokenNanoseconds) * 1e-9

@@ -1,4 +1,5 @@
 import CommandLineSupport
+import ShardPlanning
 import ShardRuntime
 import StrictJSON
 import TensorCore
@@ -6,9 +7,21 @@ import TensorCore
 /// The result of `generate` for people and for programs.
 struct GenerationReport {
   let result: GenerationResult
+  let plan: ShardPlan
   /// Nil where the model had been loaded before.
   let loadSeconds: Double?
   let nodes: NodeReport
+
+  /// Fewer tokens say little about a machine's speed.
+  private static let fewestTokens = 16
+
+  /// How far a token's time is from the prediction; nil where too few were generated.
+  var drift: PredictionDrift? {
+    let timings = result.timings
+    guard timings.generatedTokens > Self.fewestTokens, let rate = timings.decodeTokensPerSecond
+    else { return nil }
+    return PredictionDrift(tokenSeconds: 1 / rate, plan: plan)
+  }
 
   /// Statistics in a few lines.
   func lines(withNodes: Bool) -> [String] {
@@ -17,15 +30,19 @@ struct GenerationReport {
     if timings.keptTokens > 0 { line += ", \(timings.keptTokens) of them kept" }
     line += Self.rate(timings.prefillTokensPerSecond)
     line += ", generated \(Quantity.count(timings.generatedTokens, "token"))"
-    line += Self.rate(timings.decodeTokensPerSecond)
+    line += Self.rate(
+      timings.decodeTokensPerSecond, predicted: plan.prediction.tokensPerSecond)
     line += ", first token after \(Self.milliseconds(timings.firstTokenSeconds))"
     if let loadSeconds { line += " (loading \(Self.milliseconds(loadSeconds)))" }
     line += ", ended by \(result.finishReason.rawValue)"
     return [line] + (withNodes ? nodes.lines : [])
   }
 
-  private static func rate(_ rate: Double?) -> String {
-    rate.map { " (\(Quantity.fixed($0, digits: 1)) tokens/s)" } ?? ""
+  private static func rate(_ rate: Double?, predicted: Double? = nil) -> String {
+    guard let rate else { return "" }
+    let text = "\(Quantity.fixed(rate, digits: 1)) tokens/s"
+    guard let predicted else { return " (\(text))" }
+    return " (\(text), predicted \(Quantity.fixed(predicted, digits: 1)))"
   }
 
   private static func milliseconds(_ seconds: Double) -> String {
@@ -48,6 +65,10 @@ struct GenerationReport {
         "prefill_tokens_per_second": .optional(timings.prefillTokensPerSecond),
         "decode_tokens_per_second": .optional(timings.decodeTokensPerSecond),
       ],
+      "predicted": [
+        "token_seconds": .double(Double(plan.prediction.tokenNanoseconds) * 1e-9)
+      ],
+      "token_drift": .optional(drift?.share),
       "nodes": nodes.json,
     ]
   }

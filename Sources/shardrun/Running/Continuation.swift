@@ -45,13 +45,14 @@ struct Continuation {
   private func report(_ result: GenerationResult) throws {
     let statistics = try model.run { try model.pipeline.statistics() }
     let report = GenerationReport(
-      result: result, loadSeconds: model.loadSeconds,
-      nodes: NodeReport(model.shard.plan, statistics))
+      result: result, plan: model.shard.plan, loadSeconds: model.loadSeconds,
+      nodes: NodeReport(model.shard, statistics))
     if common.json {
       if result.finishReason != .interrupted { Console.write(report.json) }
     } else {
       let withNodes = showsNodes && model.package.nodeNames.count > 1
       for line in report.lines(withNodes: withNodes) { common.note(line) }
+      if let warning = report.drift?.warning { common.note("warning: \(warning)") }
     }
   }
 }

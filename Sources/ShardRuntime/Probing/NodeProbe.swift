@@ -1,0 +1,80 @@
+import Quantization
+import ShardPlanning
+import ShardTransport
+import TensorCore
+import TensorKernels
+
+/// Measures how fast this machine computes, in the terms of the planner's cost model.
+public struct NodeProbe {
+  private let compute: ComputeContext
+  /// How long one figure is measured.
+  private let patience: Duration
+  /// Weights of one scheme that are read over and over: far more than caches hold.
+  private let bytes: Int
+
+  /// Schemes whose kernels are measured.
+  public static let schemes = ["q4", "q8", "f16"]
+
+  public init(
+    compute: ComputeContext, patience: Duration = .milliseconds(700), bytes: Int = 192 << 20
+  ) {
+    self.compute = compute
+    self.patience = patience
+    self.bytes = bytes
+  }
+
+  /// What was measured.
+  ///
+  /// - Parameter announce: hears what is being measured.
+  public func measure(_ announce: (String) -> Void = { _ in }) throws -> ComputeProfile {
+    var rates: [String: Int] = [:]
+    var layer = Duration.zero
+    var operationRate = 0.0
+    for name in Self.schemes {
+      announce("matrix-vector products with \(name) weights")
+      let layers = try ProbeLayers(
+        try Schemes.named(name), bytes: bytes, threads: compute.pool.threads)
+      let vectors = ProbeVectors(layers.matrices)
+      let time = usual { layers.multiply(compute, vectors) }
+      let rate = Double(layers.byteCount) / time.inSeconds
+      rates[name] = Int(rate)
+      guard name == "q4" else { continue }
+      announce("whole layers, token by token and in chunks of \(ProbeLayers.chunk)")
+      let position = ProbeLayers.context / 2
+      let read = Double(layers.byteCount + layers.cacheBytes(position: position)) / rate
+      let token = usual { layers.forward(compute, rows: 1, position: position) }
+      layer = .seconds(max(0, token.inSeconds - read) / Double(layers.blocks.count))
+      let rows = ProbeLayers.chunk
+      let chunk = usual { layers.forward(compute, rows: rows, position: rows) }
+      let operations = layers.operations(position: rows + rows / 2) * rows
+      let computing = chunk.inSeconds - layer.inSeconds * Double(layers.blocks.count)
+      operationRate = Double(operations) / max(1e-9, computing)
+    }
+    return ComputeProfile(
+      weightBytesPerSecond: rates["q4"] ?? 1, weightBytesPerSecondByScheme: rates,
+      operationsPerSecond: Int(operationRate), layerNanoseconds: Int(layer.inSeconds * 1e9),
+      passNanoseconds: Int(sampling().inSeconds * 1e9))
+  }
+
+  /// What a token costs beside the layers: choosing it from 32,000 logits.
+  private func sampling() -> Duration {
+    let logits = Matrix(rows: 1, columns: 32_000)
+    return usual {
+      _ = logits.withRow(0) { Sampler.sample($0, .greedy, step: 0) }
+    }
+  }
+
+  /// The time that some work takes where nothing disturbs it: a quarter of the runs is faster. A
+  /// first run does not count.
+  private func usual(_ work: () -> Void) -> Duration {
+    work()
+    var times: [Duration] = []
+    let end = Monotonic.now() + patience
+    repeat {
+      let start = Monotonic.now()
+      work()
+      times.append(Monotonic.now() - start)
+    } while Monotonic.now() < end
+    return times.sorted()[times.count / 4]
+  }
+}
