@@ -1,6 +1,6 @@
 # Every target is a few plain commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test check bench format lint fixtures clean coverage
+.PHONY: help deps build demo test check bench predictions format lint fixtures clean coverage
 .SILENT:
 
 SWIFT ?= swift
@@ -12,7 +12,7 @@ COVERED := Checkpoints ShardPackaging ShardPlanning
 CODE := Package.swift Sources Tests
 
 help: ## list the targets
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install the libraries that are missing (apt; on macOS it prints the brew line)
 	set -eu; missing=; \
@@ -61,6 +61,10 @@ check: lint test ## what a change has to pass
 bench: build ## measure prefill and decode of the demo's bundle on this machine
 	[ -d $(DEMO)/bundles ] || $(MAKE) demo
 	$(BIN)/shardrun bench $(DEMO)/bundles --local
+
+predictions: deps ## measure how well plans predict: minutes, on a machine that does nothing else
+	$(SWIFT) build -c release --build-tests
+	SHARD_MEASURE=1 $(SWIFT) test -c release --skip-build --filter Predictions
 
 format: ## rewrite the sources in the house's layout
 	$(SWIFT) format format --in-place --recursive --parallel $(CODE)

@@ -37,7 +37,7 @@ enum PlanText {
     return "\(plan.facts.family), \(Quantity.count(plan.facts.layerCount, "layer")) on "
       + "\(Quantity.count(plan.nodes.count, "node")); context \(plan.context), "
       + "\(Quantity.count(plan.sequences, "sequence")), prompts in chunks of "
-      + "\(plan.prefillChunk); best "
+      + "\(plan.prefillChunk), \(Quantity.count(plan.settings.threads, "thread")); best "
       + "\(plan.objective.rawValue)"
   }
 

@@ -104,8 +104,8 @@ extension EndToEnd {
       let group = try ControlGroup(limit: made.totals[1])
       let alone = try bundle(quantized, nodes: 1, ["--threads", "2"])
       let arguments = [
-        "bench", alone.path, "--threads", "2", "--json", "--repetitions", "1",
-        "--prompt-tokens", "1000", "--generate-tokens", "24",
+        "generate", alone.path, "--threads", "2", "--json", "--max-tokens", "24",
+        "--token-ids", (1...1000).map(String.init).joined(separator: ","),
       ]
       try group.setLimit(alone.totals[0])
       let runs = try group.run("shardrun", arguments)
@@ -113,10 +113,13 @@ extension EndToEnd {
 
       for (bundle, total, run) in [
         (alone.path, alone.totals[0], arguments),
-        (made.path, made.totals[1], [
-          "node", made.path + "/nodes/node-1", "--threads", "2", "--listen", "127.0.0.1:0",
-          "--json",
-        ]),
+        (
+          made.path, made.totals[1],
+          [
+            "node", made.path + "/nodes/node-1", "--threads", "2", "--listen", "127.0.0.1:0",
+            "--json",
+          ]
+        ),
       ] {
         let limit = total / 100 * 95
         try group.setLimit(limit)
@@ -127,7 +130,7 @@ extension EndToEnd {
         let message = try #require(error["message"]?.string)
         #expect(message.contains("KV cache") && message.contains("control group"))
         // The system counts whole pages.
-        let missing = error["context"]?["missing_bytes"]?.string.flatMap { Int($0) } ?? 0
+        let missing = error["missing_bytes"]?.string.flatMap { Int($0) } ?? 0
         #expect(abs(missing - (total - limit)) < 8192, "\(message)")
       }
     }

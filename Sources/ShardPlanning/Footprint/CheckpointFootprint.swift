@@ -55,8 +55,16 @@ public struct CheckpointFootprint: FootprintSource {
       tokenizerBytes: ProcessBytes.tokenizerBytes(fileBytes: tokenizerFileBytes),
       activationBytes: withoutHead,
       headActivationBytes: activations(holdsHead: true) - withoutHead,
-      loadBufferBytes: ProcessBytes.loadBufferBytes(threads: settings.threads),
+      loadBufferBytes: ProcessBytes.loadBufferBytes(
+        threads: settings.threads, numbers: largestNumberPlane),
       runtimeBytes: ProcessBytes.runtimeBytes(settings, hiddenSize: facts.hiddenSize))
+  }
+
+  /// Bytes of the largest plane of numbers of several bytes, which may be stored with their bytes
+  /// apart.
+  private var largestNumberPlane: Int {
+    memory.storedTensors(of: memory.architecture.components).flatMap(\.planes)
+      .filter { $0.dataType.byteCount > 1 }.map(\.byteCount).max() ?? 0
   }
 
   private func component(_ component: Component, _ settings: PlanSettings) -> ComponentFootprint {

@@ -111,7 +111,8 @@ public struct ModelFootprint: Sendable, Equatable {
   public init(
     facts: ModelFacts, settings: PlanSettings, embedding: ComponentFootprint,
     layers: [ComponentFootprint], head: ComponentFootprint, sharedBytes: Int,
-    tokenizerBytes: Int, activationBytes: Int, headActivationBytes: Int, loadBufferBytes: Int, runtimeBytes: Int
+    tokenizerBytes: Int, activationBytes: Int, headActivationBytes: Int, loadBufferBytes: Int,
+    runtimeBytes: Int
   ) {
     self.facts = facts
     self.settings = settings

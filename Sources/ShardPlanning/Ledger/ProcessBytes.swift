@@ -10,12 +10,15 @@ public enum ProcessBytes {
 
   /// Raw bytes of a chunk of a blob.
   public static let chunkByteCount = 4 << 20
-  /// Buffers in which a thread reads a chunk: as stored, raw, with its byte planes apart.
+  /// Buffers in which a thread reads a chunk: as stored, raw, and, of numbers of several bytes,
+  /// with their bytes apart.
   public static let chunkBuffers = 3
 
   /// The most memory that reading blobs takes beside what is made of them.
-  public static func loadBufferBytes(threads: Int) -> Int {
-    chunkBuffers * chunkByteCount * threads
+  ///
+  /// - Parameter numbers: bytes of the largest plane of numbers of several bytes.
+  public static func loadBufferBytes(threads: Int, numbers: Int = chunkByteCount) -> Int {
+    threads * ((chunkBuffers - 1) * chunkByteCount + min(chunkByteCount, numbers))
   }
 
   static func runtimeBytes(_ settings: PlanSettings, hiddenSize: Int) -> Int {

@@ -16,7 +16,8 @@ public struct PlanPicture: Sendable {
 
   /// What a bar is made of, from the bottom up.
   private static let parts: [(label: String, color: String, kinds: [LedgerKind])] = [
-    ("process", "#8d99ae", [.runtime, .loading, .tokenizer]), ("activations", "#e9c46a", [.activations]),
+    ("process", "#8d99ae", [.runtime, .loading, .tokenizer]),
+    ("activations", "#e9c46a", [.activations]),
     ("key-value cache", "#2a9d8f", [.keyValueCache]), ("embedding", "#9b5de5", [.embedding]),
     ("layers", "#3a86ff", [.weights]), ("head", "#f15bb5", [.head]),
   ]

@@ -27,7 +27,8 @@ public enum MachineFacts {
   public static var nodeName: String {
     let name = ProcessInfo.processInfo.hostName.prefix { $0 != "." }
     let plain = name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
-    return plain.first.map { $0.isLetter || $0.isNumber } == true ? String(plain.prefix(64)) : "node"
+    let isName = plain.first.map { $0.isLetter || $0.isNumber } == true
+    return isName ? String(plain.prefix(64)) : "node"
   }
 
   public static func machine(_ compute: ComputeContext) -> NodeProfile.Machine {

@@ -77,9 +77,13 @@ struct BenchCommand: ParsableCommand {
     var bandwidths: [Double] = []
     // The buffers of the bandwidth probe are no part of a run's memory.
     var peak = ResidentMemory.peakBytes
+    // Where memory is short, less is read; a buffer that caches hold says nothing.
+    let room = (MemoryAllowance.current()?.bytes ?? .max) - model.shard.ledger.total
+    let bytes = min(256 << 20, room)
     func probe() {
+      guard bytes >= 64 << 20 else { return }
       bandwidths.append(
-        ComputeContext.measureReadBandwidth(threads: threads, bytes: 256 << 20, repetitions: 3))
+        ComputeContext.measureReadBandwidth(threads: threads, bytes: bytes, repetitions: 3))
     }
     let canForget = ResidentMemory.forgetPeak()
     if canForget {

@@ -129,7 +129,8 @@ struct ChatLoop {
       Console.write(ChatReport(turn: turn, result: result).line)
     } else {
       let report = GenerationReport(
-        result: result, loadSeconds: nil, nodes: NodeReport(model.shard.plan, []))
+        result: result, plan: model.shard.plan, loadSeconds: nil,
+        nodes: NodeReport(model.shard, []))
       for line in report.lines(withNodes: false) { common.note(line) }
     }
     if result.finishReason == .context {

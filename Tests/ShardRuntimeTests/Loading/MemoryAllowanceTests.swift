@@ -1,9 +1,8 @@
 import Foundation
+import ShardRuntime
 import TensorCore
 import TestSupport
 import Testing
-
-@testable import ShardRuntime
 
 /// A machine's files, as Linux shows them.
 private final class Machine {
