@@ -33,9 +33,13 @@ extension EndToEnd {
       return (name, totals)
     }
 
-    /// tiny-fable, and one model of each family where the reference set is.
+    /// tiny-fable and a small model of each family, and those of the reference set where it is.
     static var models: [String] {
-      [PreparedModels.source] + Places.referenceDirectories("models")
+      let families = Places.fixture("families")
+      let names = (try? Directory.names(in: families)) ?? []
+      return [PreparedModels.source]
+        + names.map { "\(families)/\($0)" }.filter { Directory.exists($0 + "/config.json") }
+        + Places.referenceDirectories("models")
         + Places.referenceDirectories("trained").filter { Directory.name(of: $0) != "tiny-fable" }
     }
 

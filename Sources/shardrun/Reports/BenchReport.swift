@@ -79,8 +79,10 @@ struct BenchReport {
         "\(Quantity.fixed(decodeRate, digits: 1)) tokens/s"))
     table.add(row("weights read per token", Quantity.describe(bytes: weightBytesPerToken)))
     table.add(row("weights read", "\(Quantity.fixed(weightRate * 1e-9, digits: 2)) GB/s"))
-    table.add(row("read bandwidth", "\(Quantity.fixed(bandwidth * 1e-9, digits: 2)) GB/s"))
-    table.add(row("share of the roof", percent(weightRate / max(1, bandwidth))))
+    if bandwidth > 0 {
+      table.add(row("read bandwidth", "\(Quantity.fixed(bandwidth * 1e-9, digits: 2)) GB/s"))
+      table.add(row("share of the roof", percent(weightRate / bandwidth)))
+    }
     table.add(row("messages and waiting", milliseconds(messageSeconds) + " per token"))
     var stages = TextTable([
       ("node", .left), ("layers", .left), ("ms/token", .right), ("predicted", .right),

@@ -52,7 +52,9 @@ struct Continuation {
     } else {
       let withNodes = showsNodes && model.package.nodeNames.count > 1
       for line in report.lines(withNodes: withNodes) { common.note(line) }
-      if let warning = report.drift?.warning { common.note("warning: \(warning)") }
+      if !model.standsForOthers, let warning = report.drift?.warning {
+        common.note("warning: \(warning)")
+      }
     }
   }
 }

@@ -17,6 +17,8 @@ final class RunningModel {
   /// From the start of the command to READY.
   let loadSeconds: Double
   private let cluster: LocalCluster?
+  /// Whether this machine stands for all of the plan's: then its speed says nothing of theirs.
+  var standsForOthers: Bool { cluster != nil }
   /// What node processes have to end of themselves.
   private var gracePeriod = Duration.seconds(1)
   /// After a failure one of them may hang, and the user waits for the reason.
