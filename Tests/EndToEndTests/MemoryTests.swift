@@ -38,7 +38,7 @@ extension EndToEnd {
       let families = Places.fixture("families")
       let names = (try? Directory.names(in: families)) ?? []
       return [PreparedModels.source]
-        + names.map { "\(families)/\($0)" }.filter { Directory.exists($0 + "/config.json") }
+        + names.map { "\(families)/\($0)" }.filter { Directory.isFile($0 + "/config.json") }
         + Places.referenceDirectories("models")
         + Places.referenceDirectories("trained").filter { Directory.name(of: $0) != "tiny-fable" }
     }
