@@ -22,8 +22,8 @@ import TensorCore
     self.columns = columns
     let sizes = Self.sizes(format, rows: rows, columns: columns)
     codes = AlignedBuffer(byteCount: sizes.codes)
+    blockScales = format == .q8 ? AlignedBuffer(byteCount: sizes.blockScales) : nil
     let hasScales = format.needsQuantizedActivations
-    blockScales = hasScales ? AlignedBuffer(byteCount: sizes.blockScales) : nil
     rowScales = hasScales ? AlignedBuffer(byteCount: sizes.rowScales) : nil
   }
 
@@ -38,8 +38,11 @@ import TensorCore
   ) -> (codes: Int, blockScales: Int, rowScales: Int) {
     let padded = paddedRows(rows)
     let planes = format.planeBytesPerRow(columns: columns)
-    guard format.needsQuantizedActivations else { return (padded * planes[0], 0, 0) }
-    return (padded * planes[2], padded * planes[1], padded * planes[0])
+    switch format {
+    case .f32, .f16, .bf16: return (padded * planes[0], 0, 0)
+    case .q8: return (padded * planes[2], padded * planes[1], padded * 4)
+    case .q4: return (padded / 16 * ((columns + 63) / 64) * Int(CK_Q4_UNIT), 0, padded * 4)
+    }
   }
 
   private static func paddedRows(_ rows: Int) -> Int { (rows + 15) / 16 * 16 }
@@ -52,7 +55,8 @@ import TensorCore
   @unsafe var weights: ck_weights {
     unsafe ck_weights(
       format: format.index, rows: rows, columns: columns,
-      blocks: WeightFormat.blocks(columns: columns),
+      blocks: format == .q4
+        ? QuantizedActivations.blocks(columns: columns) : WeightFormat.blocks(columns: columns),
       codes: codes.pointer.assumingMemoryBound(to: UInt8.self),
       block_scales: blockScales.map { unsafe $0.pointer.assumingMemoryBound(to: UInt8.self) },
       row_scales: rowScales.map { unsafe $0.pointer.assumingMemoryBound(to: Float.self) })

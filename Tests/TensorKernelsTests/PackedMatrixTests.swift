@@ -53,6 +53,6 @@ import Testing
     #expect(PackedMatrix.byteCount(.f16, rows: 16, columns: 10) == 16 * 10 * 2)
     #expect(PackedMatrix.byteCount(.q8, rows: 16, columns: 33) == 16 * (4 + 2 + 64))
     #expect(PackedMatrix.byteCount(.q4, rows: 4096, columns: 4096) == 4096 * (4 + 256 + 2048))
-    #expect(PackedMatrix(.q4, rows: 5, columns: 5).byteCount == 16 * (4 + 2 + 16))
+    #expect(PackedMatrix(.q4, rows: 5, columns: 5).byteCount == 16 * (4 + 4 + 32))
   }
 }

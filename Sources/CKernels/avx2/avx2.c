@@ -12,7 +12,9 @@
 #include "../shared/vector.h"
 
 #define CK_TABLE ck_avx2_kernels
+#define CK_TILE_GROUPS 1
 #define CK_TILE_TOKENS 4
+#define CK_TILE_BLOCKS 16
 #define CK_FLOAT_TOKENS 2
 #define CK_VALUE_VECTORS 1
 

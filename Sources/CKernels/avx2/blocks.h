@@ -1,108 +1,41 @@
 // Decoding and dot products of quantized blocks with AVX2: two registers hold 16 rows of four
-// columns. Products of bytes add up in pairs of 16 bits: |a| * (sign of a) * w is at most
-// 127 * 127, so that a pair stays below 2^15 and nothing saturates.
+// columns. Bytes multiply unsigned by signed and add up in pairs of 16 bits, which must not
+// saturate:
+//
+//   q4  halves of grid values + 64 are below 128, so a pair is at most 2 * 127 * 127; what the 64
+//       adds is a multiple of the sum of activations and is taken off again
+//   q8  widens to 16 bits, even and odd columns apart
 #ifndef CK_AVX2_BLOCKS_H
 #define CK_AVX2_BLOCKS_H
 
 #include <immintrin.h>
 
+#include "../layout/layout.h"
 #include "../shared/grids.h"
 #include "../shared/vector.h"
 #include "ck_kernels.h"
 
+enum { UNSIGNED_BIAS = 64 };
+
 typedef struct ck_block {
-  __m256i codes[8][2];
-  __m256i levels[2][2];  // the level of each row twice, as 16-bit numbers
+  __m256i codes[8][2];     // q4: halves of grid values + 64; q8: even columns in 16 bits
+  __m256i odd_codes[8][2]; // q8
+  __m256i levels[2][2];    // q4: of each half of the columns, a row's level twice, 16 bits
+  __m256i mend[2];         // q4: -64 * level of both halves, 16 bits
 } ck_block;
 
-CK_INLINE __m256i twice(const int8_t *table) {
-  return _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)table));
-}
+CK_INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 
-// The scale bytes of 16 rows, each twice as 16-bit numbers, rows 0 to 7 and 8 to 15.
-CK_INLINE void load_scales(const uint8_t *scales, __m256i *pairs) {
-  const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)scales));
-  const __m256i ordered = _mm256_permute4x64_epi64(wide, 0xd8);
-  pairs[0] = _mm256_unpacklo_epi16(ordered, ordered);
-  pairs[1] = _mm256_unpackhi_epi16(ordered, ordered);
-}
-
-typedef struct q4_scales {
-  __m256i levels[2];
-  __m256i second[2];  // top bit of each byte: the row takes the second grid
-} q4_scales;
-
-CK_INLINE q4_scales load_q4_scales(const uint8_t *scales) {
-  __m256i pairs[2];
-  q4_scales s;
-  load_scales(scales, pairs);
-  for (int i = 0; i < 2; i++) {
-    s.levels[i] = _mm256_sub_epi16(_mm256_and_si256(pairs[i], _mm256_set1_epi16(254)),
-                                   _mm256_set1_epi16(CK_Q4_SCALE_BIAS));
-    s.second[i] = _mm256_mullo_epi16(pairs[i], _mm256_set1_epi16((short)0x8080));
-  }
-  return s;
-}
-
-// Grid values of 32 codes in the low nibbles of bytes; the high nibbles are zero.
-CK_INLINE __m256i grid_values(__m256i codes, __m256i second) {
-  const __m256i a = _mm256_shuffle_epi8(twice(ck_grid_table[0]), codes);
-  const __m256i b = _mm256_shuffle_epi8(twice(ck_grid_table[1]), codes);
-  return _mm256_blendv_epi8(a, b, second);
-}
-
-CK_INLINE __m256i load_codes(const uint8_t *p) {
-  return _mm256_loadu_si256((const __m256i *)p);
-}
-
-CK_INLINE void load_block_q8(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
-  const uint8_t *codes = w->codes + (group * w->blocks + block) * 512;
-  for (int i = 0; i < 8; i++) {
-    b->codes[i][0] = load_codes(codes + 64 * i);
-    b->codes[i][1] = load_codes(codes + 64 * i + 32);
-  }
-}
-
-CK_INLINE void load_block_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
-  const uint8_t *codes = w->codes + (group * w->blocks + block) * 256;
-  const uint8_t *scales = w->block_scales + (group * w->blocks + block) * 2 * CK_GROUP;
-  const __m256i nibble = _mm256_set1_epi8(15);
-  for (int half = 0; half < 2; half++) {
-    const q4_scales s = load_q4_scales(scales + half * CK_GROUP);
-    for (int rows = 0; rows < 2; rows++) {
-      b->levels[half][rows] = s.levels[rows];
-      for (int i = 0; i < 2; i++) {
-        const __m256i raw = load_codes(codes + 64 * (2 * half + i) + 32 * rows);
-        const __m256i shifted = _mm256_srli_epi16(raw, 4);
-        b->codes[4 * half + 2 * i][rows] =
-            grid_values(_mm256_and_si256(raw, nibble), s.second[rows]);
-        b->codes[4 * half + 2 * i + 1][rows] =
-            grid_values(_mm256_and_si256(shifted, nibble), s.second[rows]);
-      }
-    }
-  }
-}
-
-CK_INLINE void load_block(const ck_weights *w, ptrdiff_t group, ptrdiff_t block,
-                          const int32_t format, ck_block *b) {
-  if (format == CK_Q8) {
-    load_block_q8(w, group, block, b);
-  } else {
-    load_block_q4(w, group, block, b);
-  }
-}
-
-// Four columns of one token in every lane.
-CK_INLINE __m256i four_columns(const int8_t *a) {
+// One word in every lane.
+CK_INLINE __m256i everywhere(const void *p) {
   int32_t word;
-  memcpy(&word, a, sizeof word);
+  memcpy(&word, p, sizeof word);
   return _mm256_set1_epi32(word);
 }
 
 // sum + level * (weights . activations) of eight rows and four columns.
-CK_INLINE __m256i dot_step(__m256i sum, __m256i weights, __m256i a, __m256i magnitude,
-                           __m256i level) {
-  const __m256i products = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weights, a));
+CK_INLINE __m256i dot_step(__m256i sum, __m256i positive, __m256i other, __m256i level) {
+  const __m256i products = _mm256_maddubs_epi16(positive, other);
   return _mm256_add_epi32(sum, _mm256_madd_epi16(products, level));
 }
 
@@ -112,88 +45,201 @@ CK_INLINE v16i joined(__m256i low, __m256i high) {
                                  13, 14, 15);
 }
 
-// One row of codes against a block of q8: high bytes count 64 times.
-CK_INLINE v16i dot_q8(const ck_block *b, const int8_t *a) {
-  const __m256i many = _mm256_set1_epi16(64), one = _mm256_set1_epi16(1);
-  __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-#pragma clang loop unroll(full)
-  for (int i = 0; i < 8; i++) {
-    const __m256i high = four_columns(a + 4 * i), low = four_columns(a + CK_BLOCK + 4 * i);
-    const __m256i high_magnitude = _mm256_abs_epi8(high), low_magnitude = _mm256_abs_epi8(low);
-#pragma clang loop unroll(full)
-    for (int rows = 0; rows < 2; rows++) {
-      const __m256i codes = b->codes[i][rows];
-      sums[rows] = dot_step(sums[rows], codes, high, high_magnitude, many);
-      sums[rows] = dot_step(sums[rows], codes, low, low_magnitude, one);
-    }
-  }
-  return joined(sums[0], sums[1]);
+// ---- q4 ----
+
+// Of eight rows and one block: levels of both halves side by side, and of each half twice.
+typedef struct q4_scales {
+  __m256i both;
+  __m256i levels[2];
+  __m256i second;  // one where the half takes the second grid
+} q4_scales;
+
+// Of rows 0 to 7 or 8 to 15 and block 0 or 1 of a unit.
+CK_INLINE q4_scales load_q4_scales(const uint8_t *unit, const int rows, const int block) {
+  const __m256i bytes = load_32(unit + 32 * rows);
+  const __m256i places = _mm256_broadcastsi128_si256(_mm_setr_epi32(
+      0x01800080 + block * 0x02000200, 0x05800480 + block * 0x02000200,
+      0x09800880 + block * 0x02000200, 0x0d800c80 + block * 0x02000200));
+  const __m256i pairs = _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, places), 8);
+  // The scale minus 128, as its top bit is flipped: (s & 254) - 127 = (s - 128) | 1.
+  const __m256i both = _mm256_or_si256(pairs, _mm256_set1_epi16(1));
+  const __m256i first = _mm256_broadcastsi128_si256(
+      _mm_setr_epi32(0x01000100, 0x05040504, 0x09080908, 0x0d0c0d0c));
+  const __m256i other = _mm256_broadcastsi128_si256(
+      _mm_setr_epi32(0x03020302, 0x07060706, 0x0b0a0b0a, 0x0f0e0f0e));
+  return (q4_scales){
+      .both = both,
+      .levels = {_mm256_shuffle_epi8(both, first), _mm256_shuffle_epi8(both, other)},
+      .second = _mm256_and_si256(pairs, _mm256_set1_epi16(1))};
 }
 
-CK_INLINE void dot_blocks(const ck_block *b, const int8_t *a, ptrdiff_t a_stride,
-                          const int32_t *offsets, ptrdiff_t offset_stride, const int tokens,
-                          const int32_t format, v16i *dots) {
-  (void)offsets, (void)offset_stride;
-  if (format == CK_Q8) {
-#pragma clang loop unroll(full)
-    for (int t = 0; t < tokens; t++) dots[t] = dot_q8(b, a + t * a_stride);
-    return;
-  }
-  __m256i sums[CK_TILE_TOKENS][2];
-#pragma clang loop unroll(full)
-  for (int t = 0; t < tokens; t++) sums[t][0] = sums[t][1] = _mm256_setzero_si256();
-#pragma clang loop unroll(full)
-  for (int i = 0; i < 8; i++) {
-    const __m256i low = b->codes[i][0], high = b->codes[i][1];
-    const __m256i low_level = b->levels[i / 4][0], high_level = b->levels[i / 4][1];
-#pragma clang loop unroll(full)
-    for (int t = 0; t < tokens; t++) {
-      const __m256i columns = four_columns(a + t * a_stride + 4 * i);
-      const __m256i magnitude = _mm256_abs_epi8(columns);
-      sums[t][0] = dot_step(sums[t][0], low, columns, magnitude, low_level);
-      sums[t][1] = dot_step(sums[t][1], high, columns, magnitude, high_level);
-    }
-  }
-#pragma clang loop unroll(full)
-  for (int t = 0; t < tokens; t++) dots[t] = joined(sums[t][0], sums[t][1]);
+CK_INLINE __m256i low_nibbles(__m256i raw) {
+  return _mm256_and_si256(raw, _mm256_set1_epi8(15));
 }
 
-CK_INLINE v16i dot_one_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t block,
-                          const int8_t *a) {
-  const uint8_t *codes = w->codes + (group * w->blocks + block) * 256;
-  const uint8_t *scales = w->block_scales + (group * w->blocks + block) * 2 * CK_GROUP;
-  const __m256i nibble = _mm256_set1_epi8(15);
-  __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-#pragma clang loop unroll(full)
-  for (int half = 0; half < 2; half++) {
-    const q4_scales s = load_q4_scales(scales + half * CK_GROUP);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 2; i++) {
-      const __m256i first = four_columns(a + 16 * half + 8 * i);
-      const __m256i second = four_columns(a + 16 * half + 8 * i + 4);
-      const __m256i first_magnitude = _mm256_abs_epi8(first);
-      const __m256i second_magnitude = _mm256_abs_epi8(second);
-#pragma clang loop unroll(full)
-      for (int rows = 0; rows < 2; rows++) {
-        const __m256i raw = load_codes(codes + 64 * (2 * half + i) + 32 * rows);
-        const __m256i low = grid_values(_mm256_and_si256(raw, nibble), s.second[rows]);
-        const __m256i high =
-            grid_values(_mm256_and_si256(_mm256_srli_epi16(raw, 4), nibble), s.second[rows]);
-        sums[rows] = dot_step(sums[rows], low, first, first_magnitude, s.levels[rows]);
-        sums[rows] = dot_step(sums[rows], high, second, second_magnitude, s.levels[rows]);
+CK_INLINE __m256i high_nibbles(__m256i raw) { return low_nibbles(_mm256_srli_epi16(raw, 4)); }
+
+// Halves of values of the first grid, unsigned.
+CK_INLINE __m256i grid_values(__m256i codes) {
+  const __m128i grid = _mm_load_si128((const __m128i *)ck_half_grids[0]);
+  const __m256i table = _mm256_add_epi8(_mm256_broadcastsi128_si256(grid),
+                                        _mm256_set1_epi8(UNSIGNED_BIAS));
+  return _mm256_shuffle_epi8(table, codes);
+}
+
+CK_INLINE void load_block_q4(const uint8_t *unit, const int block, ck_block *b) {
+  const uint8_t *codes = unit + 64 + 256 * block;
+  for (int rows = 0; rows < 2; rows++) {
+    const q4_scales s = load_q4_scales(unit, rows, block);
+    b->mend[rows] = _mm256_mullo_epi16(s.both, _mm256_set1_epi16(-UNSIGNED_BIAS));
+    // The shift in every byte of the halves that take the second grid, and then of one half.
+    const __m256i shifts =
+        _mm256_mullo_epi16(s.second, _mm256_set1_epi16(CK_Q4_HALF_SHIFT * 0x0101));
+    for (int half = 0; half < 2; half++) {
+      b->levels[half][rows] = s.levels[half];
+      const __m256i shift =
+          half == 0 ? _mm256_blend_epi16(shifts, _mm256_slli_epi32(shifts, 16), 0xaa)
+                    : _mm256_blend_epi16(shifts, _mm256_srli_epi32(shifts, 16), 0x55);
+      for (int i = 0; i < 2; i++) {
+        const __m256i raw = load_32(codes + 64 * (2 * half + i) + 32 * rows);
+        b->codes[4 * half + 2 * i][rows] =
+            _mm256_add_epi8(grid_values(low_nibbles(raw)), shift);
+        b->codes[4 * half + 2 * i + 1][rows] =
+            _mm256_add_epi8(grid_values(high_nibbles(raw)), shift);
       }
     }
   }
+}
+
+// One token straight from the codes: the second grid comes in with the mend.
+CK_INLINE v16i dot_q4(const uint8_t *unit, const int block, ck_columns a) {
+  const uint8_t *codes = unit + 64 + 256 * block;
+  const int8_t *columns = a.codes + CK_BLOCK * block;
+  __m256i sums[2], levels[2][2];
+  for (int rows = 0; rows < 2; rows++) {
+    const q4_scales s = load_q4_scales(unit, rows, block);
+    const __m256i missed =
+        _mm256_sub_epi16(_mm256_mullo_epi16(s.second, _mm256_set1_epi16(CK_Q4_HALF_SHIFT)),
+                         _mm256_set1_epi16(UNSIGNED_BIAS));
+    sums[rows] = _mm256_madd_epi16(_mm256_mullo_epi16(s.both, missed),
+                                   everywhere(a.sums + 2 * block));
+    levels[0][rows] = s.levels[0];
+    levels[1][rows] = s.levels[1];
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 4; i++) {
+    const __m256i first = everywhere(columns + 8 * i), second = everywhere(columns + 8 * i + 4);
+#pragma clang loop unroll(full)
+    for (int rows = 0; rows < 2; rows++) {
+      const __m256i raw = load_32(codes + 64 * i + 32 * rows), level = levels[i / 2][rows];
+      sums[rows] = dot_step(sums[rows], grid_values(low_nibbles(raw)), first, level);
+      sums[rows] = dot_step(sums[rows], grid_values(high_nibbles(raw)), second, level);
+    }
+  }
   return joined(sums[0], sums[1]);
 }
 
-CK_INLINE v16i dot_one(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, const int8_t *a,
-                       const int32_t *offsets, const int32_t format) {
-  (void)offsets;
-  if (format == CK_Q4) return dot_one_q4(w, group, block, a);
-  ck_block b;
-  load_block_q8(w, group, block, &b);
-  return dot_q8(&b, a);
+CK_INLINE void dot_unit_q4(const uint8_t *unit, ck_columns a, v16i *dots) {
+  dots[0] = dot_q4(unit, 0, a);
+  dots[1] = dot_q4(unit, 1, a);
+}
+
+// ---- q8 ----
+
+// Columns 0 and 2 of each word in 16 bits, and columns 1 and 3.
+CK_INLINE __m256i even_columns(__m256i raw) {
+  return _mm256_srai_epi16(_mm256_slli_epi16(raw, 8), 8);
+}
+
+CK_INLINE __m256i odd_columns(__m256i raw) { return _mm256_srai_epi16(raw, 8); }
+
+CK_INLINE __m256i add_products(__m256i sum, __m256i codes, const int8_t *columns) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(codes, everywhere(columns)));
+}
+
+CK_INLINE v16i dot_one_q8(const uint8_t *codes, ck_columns a) {
+  __m256i even[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  __m256i odd[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 8; i++) {
+#pragma clang loop unroll(full)
+    for (int rows = 0; rows < 2; rows++) {
+      const __m256i raw = load_32(codes + 64 * i + 32 * rows);
+      even[rows] = add_products(even[rows], even_columns(raw), a.codes + 8 * i);
+      odd[rows] = add_products(odd[rows], odd_columns(raw), a.codes + 8 * i + 4);
+    }
+  }
+  return joined(_mm256_add_epi32(even[0], odd[0]), _mm256_add_epi32(even[1], odd[1]));
+}
+
+// Codes in 16 bits; of four columns first the even and then the odd ones.
+CK_INLINE void store_fine(int8_t *codes, v16i first, v16i second) {
+  typedef int16_t v16s __attribute__((vector_size(32)));
+  const v16s halves[2] = {__builtin_convertvector(first, v16s),
+                          __builtin_convertvector(second, v16s)};
+  for (int half = 0; half < 2; half++) {
+    const v16s ordered = __builtin_shufflevector(halves[half], halves[half], 0, 2, 1, 3, 4, 6, 5,
+                                                 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    memcpy(codes + 32 * half, &ordered, sizeof ordered);
+  }
+}
+
+// ---- both ----
+
+CK_INLINE void load_block(const ck_weights *w, ptrdiff_t group, ptrdiff_t block,
+                          const int32_t format, ck_block *b) {
+  if (format == CK_Q8) {
+    const uint8_t *codes = w->codes + (group * w->blocks + block) * 512;
+    for (int i = 0; i < 8; i++) {
+      for (int rows = 0; rows < 2; rows++) {
+        const __m256i raw = load_32(codes + 64 * i + 32 * rows);
+        b->codes[i][rows] = even_columns(raw);
+        b->odd_codes[i][rows] = odd_columns(raw);
+      }
+    }
+    return;
+  }
+  const uint8_t *unit = w->codes + ck_q4_unit(w, group, block / 2);
+  if (block % 2 == 0) {
+    load_block_q4(unit, 0, b);
+  } else {
+    load_block_q4(unit, 1, b);
+  }
+}
+
+CK_INLINE void dot_tile(const ck_block *b, const int groups, ck_columns a, const int tokens,
+                        const int32_t format, v16i dots[][CK_TILE_TOKENS]) {
+  (void)groups;
+  __m256i sums[CK_TILE_TOKENS][2];
+#pragma clang loop unroll(full)
+  for (int t = 0; t < tokens; t++) {
+#pragma clang loop unroll(full)
+    for (int rows = 0; rows < 2; rows++) {
+      sums[t][rows] = format == CK_Q8 ? _mm256_setzero_si256()
+                                      : _mm256_madd_epi16(b->mend[rows],
+                                                          everywhere(a.sums + t * a.sum_stride));
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 8; i++) {
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) {
+      const int8_t *columns = a.codes + t * a.stride;
+#pragma clang loop unroll(full)
+      for (int rows = 0; rows < 2; rows++) {
+        const __m256i codes = b->codes[i][rows];
+        if (format == CK_Q8) {
+          sums[t][rows] = add_products(sums[t][rows], codes, columns + 8 * i);
+          sums[t][rows] = add_products(sums[t][rows], b->odd_codes[i][rows], columns + 8 * i + 4);
+        } else {
+          sums[t][rows] =
+              dot_step(sums[t][rows], codes, everywhere(columns + 4 * i), b->levels[i / 4][rows]);
+        }
+      }
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int t = 0; t < tokens; t++) dots[0][t] = joined(sums[t][0], sums[t][1]);
 }
 
 #endif

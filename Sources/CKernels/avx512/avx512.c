@@ -11,7 +11,9 @@
 #include "../shared/vector.h"
 
 #define CK_TABLE ck_avx512_kernels
-#define CK_TILE_TOKENS 8
+#define CK_TILE_GROUPS 2
+#define CK_TILE_TOKENS 4
+#define CK_TILE_BLOCKS 16
 #define CK_FLOAT_TOKENS 4
 #define CK_VALUE_VECTORS 4
 

@@ -12,6 +12,8 @@
 #define CK_GROUP 16
 /// Columns that share one activation scale.
 #define CK_BLOCK 32
+/// Bytes of 16 rows and 64 columns of q4.
+#define CK_Q4_UNIT 576
 /// Queries that an attention call treats together.
 #define CK_QUERIES 8
 /// Largest dimension of an attention head, rounded up to 16.
@@ -26,29 +28,33 @@ enum { CK_REFERENCE = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3 };
 /// codes, per group:
 ///   f32, f16, bf16  [columns][16 rows]
 ///   q8              [blocks * 8][16 rows][4 columns] signed bytes
-///   q4              [blocks * 4][16 rows][4 bytes]: of eight columns c … c + 7, byte k holds
-///                   column c + k in its low nibble and column c + k + 4 in its high one
-/// block_scales, per group: q8 [blocks][16 rows], q4 [blocks * 2][16 rows]
+///   q4              [blocks / 2] units of 64 columns, 576 bytes each:
+///                   [16 rows][4] scales of 16 columns each, with their top bit flipped;
+///                   [8][16 rows][4 bytes]: of eight columns c … c + 7, byte k holds column c + k
+///                   in its low nibble and column c + k + 4 in its high one
+/// block_scales, per group: q8 [blocks][16 rows]
 /// row_scales: [groups * 16], zero in rows that only fill the last group
 typedef struct ck_weights {
   int32_t format;
   ptrdiff_t rows;
   ptrdiff_t columns;
-  ptrdiff_t blocks;
+  ptrdiff_t blocks;  // of 32 columns; an even number in q4
   uint8_t *codes;
   uint8_t *_Nullable block_scales;
   float *_Nullable row_scales;
 } ck_weights;
 
-/// Activations as integers, each row in blocks of 32 columns: in 8 bits for q4 weights, and in 13
-/// bits for q8 weights, whose accuracy 8 bits would spoil.
+/// Activations as integers, each row in blocks of 32 columns, an even number of them: in 8 bits for
+/// q4 weights, and in 13 bits for q8 weights, whose accuracy 8 bits would spoil. All is zero beyond
+/// the columns.
 ///
-/// A fine code c, at most 4095 in magnitude, stands as two bytes h = (c + 32) >> 6 and c - 64 h.
+/// Two bytes hold a fine code, at most 4095 in magnitude; in which form, is up to the kernels.
 typedef struct ck_activations {
-  int8_t *_Nullable codes;         // [row][code_stride], zero beyond the columns
+  int8_t *_Nullable codes;         // [row][code_stride]
   float *_Nullable scales;         // [row][blocks]
-  int32_t *_Nullable offsets;      // [row][blocks * 2]: -128 times the sum of 16 codes
-  int8_t *_Nullable fine_codes;    // [row][2 * code_stride]: 32 high bytes and 32 low ones a block
+  int16_t *_Nullable sums;         // [row][blocks][2]: of each 16 codes
+  int32_t *_Nullable offsets;      // [row][blocks][2]: -64 times those
+  int8_t *_Nullable fine_codes;    // [row][2 * code_stride]
   float *_Nullable fine_scales;    // [row][blocks]
   int32_t *_Nullable fine_offsets; // [row][blocks]: -128 times the sum of 32 codes
   ptrdiff_t code_stride;           // bytes

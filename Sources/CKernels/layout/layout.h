@@ -24,34 +24,46 @@ static inline float ck_float_weight(const ck_weights *w, ptrdiff_t row, ptrdiff_
   return w->format == CK_F16 ? ck_ref_from_f16(half) : ck_ref_from_bf16(half);
 }
 
-// First byte of the four that hold columns 4j … 4j + 3 of a q8 row, or columns 8j … 8j + 7 of
-// a q4 row.
-static inline ptrdiff_t ck_word_offset(const ck_weights *w, ptrdiff_t row, ptrdiff_t j) {
-  const ptrdiff_t words = w->blocks * (w->format == CK_Q8 ? 8 : 4);
-  return ((row / CK_GROUP * words + j) * CK_GROUP + row % CK_GROUP) * 4;
+// First byte of the four that hold columns 4j … 4j + 3 of a q8 row.
+static inline ptrdiff_t ck_q8_word(const ck_weights *w, ptrdiff_t row, ptrdiff_t j) {
+  return ((row / CK_GROUP * w->blocks * 8 + j) * CK_GROUP + row % CK_GROUP) * 4;
 }
 
 static inline int32_t ck_q8_code(const ck_weights *w, ptrdiff_t row, ptrdiff_t column) {
-  return (int8_t)w->codes[ck_word_offset(w, row, column / 4) + column % 4];
+  return (int8_t)w->codes[ck_q8_word(w, row, column / 4) + column % 4];
+}
+
+// First byte of the unit of 64 columns.
+static inline ptrdiff_t ck_q4_unit(const ck_weights *w, ptrdiff_t group, ptrdiff_t unit) {
+  return (group * (w->blocks / 2) + unit) * CK_Q4_UNIT;
+}
+
+// First byte of the four that hold columns 8j … 8j + 7 of a q4 row.
+static inline ptrdiff_t ck_q4_word(const ck_weights *w, ptrdiff_t row, ptrdiff_t j) {
+  return ck_q4_unit(w, row / CK_GROUP, j / 8) + 64 + (j % 8 * CK_GROUP + row % CK_GROUP) * 4;
 }
 
 static inline uint32_t ck_q4_code(const ck_weights *w, ptrdiff_t row, ptrdiff_t column) {
-  const uint8_t byte = w->codes[ck_word_offset(w, row, column / 8) + column % 4];
+  const uint8_t byte = w->codes[ck_q4_word(w, row, column / 8) + column % 4];
   return column % 8 < 4 ? byte & 15 : byte >> 4;
 }
 
-// Index of a row's block scale; `count` is the number of block scales of a row.
+// Where the scale of the `part`-th 16 columns of a q4 row is, its top bit flipped.
+static inline ptrdiff_t ck_q4_scale_index(const ck_weights *w, ptrdiff_t row, ptrdiff_t part) {
+  return ck_q4_unit(w, row / CK_GROUP, part / 4) + row % CK_GROUP * 4 + part % 4;
+}
+
+static inline uint8_t ck_q4_scale_byte(const ck_weights *w, ptrdiff_t row, ptrdiff_t part) {
+  return w->codes[ck_q4_scale_index(w, row, part)] ^ 0x80;
+}
+
+// Index of what belongs to a row and a block; `count` is the number of blocks of a row.
 static inline ptrdiff_t ck_scale_index(ptrdiff_t count, ptrdiff_t row, ptrdiff_t block) {
   return (row / CK_GROUP * count + block) * CK_GROUP + row % CK_GROUP;
 }
 
 static inline int32_t ck_q8_level(const ck_weights *w, ptrdiff_t row, ptrdiff_t block) {
   return w->block_scales[ck_scale_index(w->blocks, row, block)];
-}
-
-// The scale byte of the `half`-th 16 columns of a q4 row.
-static inline uint8_t ck_q4_scale_byte(const ck_weights *w, ptrdiff_t row, ptrdiff_t half) {
-  return w->block_scales[ck_scale_index(w->blocks * 2, row, half)];
 }
 
 #endif

@@ -13,12 +13,13 @@ static inline uint32_t interleave_nibbles(uint32_t x) {
 
 static void pack_words(const ck_weights *w, ptrdiff_t row, ptrdiff_t first,
                        const uint8_t *source, ptrdiff_t bytes) {
-  uint8_t *target = w->codes + ck_word_offset(w, row, first / 4);
-  for (ptrdiff_t i = 0; i + 4 <= bytes; i += 4, target += 4 * CK_GROUP) {
+  for (ptrdiff_t i = 0; i + 4 <= bytes; i += 4) {
+    const ptrdiff_t j = (first + i) / 4;
     uint32_t word;
     memcpy(&word, source + i, sizeof word);
     if (w->format == CK_Q4) word = interleave_nibbles(word);
-    memcpy(target, &word, sizeof word);
+    const ptrdiff_t at = w->format == CK_Q4 ? ck_q4_word(w, row, j) : ck_q8_word(w, row, j);
+    memcpy(w->codes + at, &word, sizeof word);
   }
 }
 
@@ -41,7 +42,11 @@ void ck_pack_codes(const ck_weights *w, ptrdiff_t row, ptrdiff_t first, const ui
 
 void ck_pack_block_scales(const ck_weights *w, ptrdiff_t row, ptrdiff_t first,
                           const uint8_t *source, ptrdiff_t bytes) {
-  const ptrdiff_t count = w->blocks * (w->format == CK_Q4 ? 2 : 1);
-  uint8_t *target = w->block_scales + ck_scale_index(count, row, first);
-  for (ptrdiff_t i = 0; i < bytes; i++) target[i * CK_GROUP] = source[i];
+  for (ptrdiff_t i = 0; i < bytes; i++) {
+    if (w->format == CK_Q4) {
+      w->codes[ck_q4_scale_index(w, row, first + i)] = source[i] ^ 0x80;
+    } else {
+      w->block_scales[ck_scale_index(w->blocks, row, first + i)] = source[i];
+    }
+  }
 }

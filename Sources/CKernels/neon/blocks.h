@@ -5,6 +5,7 @@
 
 #include <arm_neon.h>
 
+#include "../layout/layout.h"
 #include "../shared/grids.h"
 #include "../shared/vector.h"
 #include "ck_kernels.h"
@@ -25,22 +26,15 @@ CK_INLINE int16x8_t unsigned_half(uint8x8_t bytes) {
   return vreinterpretq_s16_u16(vmovl_u8(bytes));
 }
 
-CK_INLINE void load_block_q8(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
-  const int8_t *codes = (const int8_t *)w->codes + (group * w->blocks + block) * 512;
-  for (int i = 0; i < 8; i++) {
-    for (int r = 0; r < 4; r++) b->codes[i][r] = vld1q_s8(codes + 64 * i + 16 * r);
-  }
-}
-
-CK_INLINE void load_block_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, ck_block *b) {
+CK_INLINE void load_block_q4(const uint8_t *unit, const int block, ck_block *b) {
   static const uint8_t row_of_byte[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
-  const uint8_t *codes = w->codes + (group * w->blocks + block) * 256;
-  const uint8_t *scales = w->block_scales + (group * w->blocks + block) * 2 * CK_GROUP;
-  const int8x16x2_t table = {{vld1q_s8(ck_grid_table[0]), vld1q_s8(ck_grid_table[1])}};
+  const uint8_t *codes = unit + 64 + 256 * block;
+  const uint8x16x4_t scales = vld4q_u8(unit);  // of each 16 columns, all rows
+  const int8x16x2_t table = {{vld1q_s8(ck_half_grids[0]), vld1q_s8(ck_half_grids[1])}};
   const int16x8_t bias = vdupq_n_s16(CK_Q4_SCALE_BIAS);
   const uint8x16_t pattern = vld1q_u8(row_of_byte), nibble = vdupq_n_u8(15);
   for (int half = 0; half < 2; half++) {
-    const uint8x16_t scale = vld1q_u8(scales + half * CK_GROUP);
+    const uint8x16_t scale = veorq_u8(scales.val[2 * block + half], vdupq_n_u8(0x80));
     const uint8x16_t level = vandq_u8(scale, vdupq_n_u8(254));
     widen(vsubq_s16(unsigned_half(vget_low_u8(level)), bias),
           vsubq_s16(unsigned_half(vget_high_u8(level)), bias), b->levels[half]);
@@ -58,12 +52,23 @@ CK_INLINE void load_block_q4(const ck_weights *w, ptrdiff_t group, ptrdiff_t blo
   }
 }
 
+CK_INLINE void load_codes_q8(const uint8_t *codes, ck_block *b) {
+  for (int i = 0; i < 8; i++) {
+    for (int r = 0; r < 4; r++) b->codes[i][r] = vld1q_s8((const int8_t *)codes + 64 * i + 16 * r);
+  }
+}
+
 CK_INLINE void load_block(const ck_weights *w, ptrdiff_t group, ptrdiff_t block,
                           const int32_t format, ck_block *b) {
   if (format == CK_Q8) {
-    load_block_q8(w, group, block, b);
+    load_codes_q8(w->codes + (group * w->blocks + block) * 512, b);
+    return;
+  }
+  const uint8_t *unit = w->codes + ck_q4_unit(w, group, block / 2);
+  if (block % 2 == 0) {
+    load_block_q4(unit, 0, b);
   } else {
-    load_block_q4(w, group, block, b);
+    load_block_q4(unit, 1, b);
   }
 }
 
@@ -105,20 +110,34 @@ CK_INLINE v16i dot_block(const ck_block *b, const int8_t *a, const int32_t forma
   return joined;
 }
 
-CK_INLINE void dot_blocks(const ck_block *b, const int8_t *a, ptrdiff_t a_stride,
-                          const int32_t *offsets, ptrdiff_t offset_stride, const int tokens,
-                          const int32_t format, v16i *dots) {
-  (void)offsets, (void)offset_stride;
+CK_INLINE void dot_tile(const ck_block *b, const int groups, ck_columns a, const int tokens,
+                        const int32_t format, v16i dots[][CK_TILE_TOKENS]) {
+  (void)groups;
 #pragma clang loop unroll(full)
-  for (int t = 0; t < tokens; t++) dots[t] = dot_block(b, a + t * a_stride, format);
+  for (int t = 0; t < tokens; t++) dots[0][t] = dot_block(b, a.codes + t * a.stride, format);
 }
 
-CK_INLINE v16i dot_one(const ck_weights *w, ptrdiff_t group, ptrdiff_t block, const int8_t *a,
-                       const int32_t *offsets, const int32_t format) {
-  (void)offsets;
+CK_INLINE void dot_unit_q4(const uint8_t *unit, ck_columns a, v16i *dots) {
   ck_block b;
-  load_block(w, group, block, format, &b);
-  return dot_block(&b, a, format);
+  load_block_q4(unit, 0, &b);
+  dots[0] = dot_block(&b, a.codes, CK_Q4);
+  load_block_q4(unit, 1, &b);
+  dots[1] = dot_block(&b, a.codes + CK_BLOCK, CK_Q4);
+}
+
+CK_INLINE v16i dot_one_q8(const uint8_t *codes, ck_columns a) {
+  ck_block b;
+  load_codes_q8(codes, &b);
+  return dot_q8(&b, a.codes);
+}
+
+// Codes c as 32 high bytes (c + 32) >> 6 and then 32 low bytes c - 64 * high.
+CK_INLINE void store_fine(int8_t *codes, v16i first, v16i second) {
+  const v16i high[2] = {(first + 32) >> 6, (second + 32) >> 6};
+  store_bytes(codes, high[0]);
+  store_bytes(codes + 16, high[1]);
+  store_bytes(codes + CK_BLOCK, first - 64 * high[0]);
+  store_bytes(codes + CK_BLOCK + 16, second - 64 * high[1]);
 }
 
 #endif

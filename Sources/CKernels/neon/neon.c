@@ -9,7 +9,9 @@
 #include "../shared/vector.h"
 
 #define CK_TABLE ck_neon_kernels
+#define CK_TILE_GROUPS 1
 #define CK_TILE_TOKENS 4
+#define CK_TILE_BLOCKS 32
 #define CK_FLOAT_TOKENS 1
 #define CK_VALUE_VECTORS 1
 

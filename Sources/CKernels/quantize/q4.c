@@ -15,8 +15,8 @@ enum {
   /* Candidate scales for each grid and sign: they put the block's largest element at the grid
    * positions from the first to the last reach. */
   SCALES = 8,
-  FIRST_REACH = 85,
-  LAST_REACH = 165,
+  FIRST_REACH = 80,
+  LAST_REACH = 156,
   /* Parts of a grid step that rounding to codes sees. */
   FINE = 64
 };

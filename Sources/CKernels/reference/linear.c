@@ -41,33 +41,22 @@ void ck_ref_quantize(const float *x, ptrdiff_t columns, ptrdiff_t row,
     const ptrdiff_t n = columns - first < CK_BLOCK ? columns - first : CK_BLOCK;
     int32_t codes[CK_BLOCK];
     quantize_block(x + first, n, 127.0f, codes, q.scales + at);
-    int32_t sums[2] = {0, 0};
     for (ptrdiff_t i = 0; i < CK_BLOCK; i++) {
       q.codes[row * q.code_stride + first + i] = (int8_t)codes[i];
-      sums[i / 16] += codes[i];
     }
-    q.offsets[2 * at] = -128 * sums[0];
-    q.offsets[2 * at + 1] = -128 * sums[1];
     quantize_block(x + first, n, 4095.0f, codes, q.fine_scales + at);
-    int8_t *fine = q.fine_codes + 2 * (row * q.code_stride + first);
-    int32_t sum = 0;
-    for (ptrdiff_t i = 0; i < CK_BLOCK; i++) {
-      const int32_t high = (codes[i] + 32) >> 6;
-      fine[i] = (int8_t)high;
-      fine[CK_BLOCK + i] = (int8_t)(codes[i] - 64 * high);
-      sum += codes[i];
-    }
-    q.fine_offsets[at] = -128 * sum;
+    int16_t *fine = (int16_t *)q.fine_codes + row * q.code_stride + first;
+    for (ptrdiff_t i = 0; i < CK_BLOCK; i++) fine[i] = (int16_t)codes[i];
   }
 }
 
-// Integer dot product of one block of 32 columns; exact.
+// Integer dot product of one block of 32 columns; exact. That of q4 is over halves of the grid
+// values, which are even.
 static int32_t block_dot_q8(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
-                            const int8_t *a) {
-  const int8_t *high = a + 2 * block * CK_BLOCK, *low = high + CK_BLOCK;
+                            const int16_t *a) {
   int32_t sum = 0;
-  for (ptrdiff_t i = 0; i < CK_BLOCK; i++) {
-    sum += ck_q8_code(w, row, block * CK_BLOCK + i) * (64 * high[i] + low[i]);
+  for (ptrdiff_t i = block * CK_BLOCK; i < (block + 1) * CK_BLOCK; i++) {
+    sum += ck_q8_code(w, row, i) * a[i];
   }
   return sum;
 }
@@ -79,7 +68,7 @@ static int32_t block_dot_q4(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
     const uint8_t byte = ck_q4_scale_byte(w, row, half);
     int32_t sum = 0;
     for (ptrdiff_t i = 16 * half; i < 16 * half + 16; i++) {
-      sum += ck_q4_grid_value(byte & 1, ck_q4_code(w, row, i)) * a[i];
+      sum += ck_q4_grid_value(byte & 1, ck_q4_code(w, row, i)) / 2 * a[i];
     }
     total += sum * ck_q4_block_scale(byte);
   }
@@ -88,7 +77,8 @@ static int32_t block_dot_q4(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
 
 static float dot_q8(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
   const ck_weights *w = &p->weights;
-  const int8_t *a = p->quantized.fine_codes + 2 * token * p->quantized.code_stride;
+  const int16_t *a =
+      (const int16_t *)p->quantized.fine_codes + token * p->quantized.code_stride;
   const float *scales = p->quantized.fine_scales + token * p->quantized.blocks;
   float sum = 0;
   for (ptrdiff_t b = 0; b < w->blocks; b++) {
@@ -106,7 +96,7 @@ static float dot_q4(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
   for (ptrdiff_t b = 0; b < w->blocks; b++) {
     sum = fmaf(scales[b], (float)block_dot_q4(w, row, b, a), sum);
   }
-  return sum * w->row_scales[row];
+  return (sum + sum) * w->row_scales[row];
 }
 
 static float dot_float(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {

@@ -2,149 +2,243 @@
 // an exact integer; the products with the activation's scale are added block after block.
 //
 // The instruction set's file defines before:
+//   CK_TILE_GROUPS, CK_TILE_TOKENS  groups of 16 rows and tokens whose sums stay in registers
+//   CK_TILE_BLOCKS                  blocks decoded at a time: those of a tile's groups fit in cache
 //   ck_block                        32 columns of 16 rows, decoded for dot products
 //   void load_block(w, group, block, format, ck_block *)
-//   void dot_blocks(block, a, a_stride, offsets, offset_stride, tokens, format, v16i *sums)
-//                                   dot products of one block with `tokens` rows of codes; in
-//                                   q4 with the levels of the weights, in q8 without
-//   v16i dot_one(w, group, block, a, offsets, format)
-//                                   the same for one row, straight from the packed weights
+//   void dot_tile(blocks, groups, a, tokens, format, v16i dots[][CK_TILE_TOKENS])
+//                                   dot products of one block of each group, CK_TILE_BLOCKS apart,
+//                                   with rows of codes; in q4 with the levels of the weights, in
+//                                   q8 without
+//   void dot_unit_q4(unit, a, v16i dots[2])
+//   v16i dot_one_q8(codes, a)       the same for one row, straight from the packed weights: two
+//                                   blocks of q4 or one of q8
+//   void store_fine(codes, v16i first, v16i second)
+//                                   13-bit codes of one block, in the form that q8 takes
+// where `a` is a ck_columns.
 #ifndef CK_QUANTIZED_H
 #define CK_QUANTIZED_H
 
 #include <math.h>
 
+#include "../layout/layout.h"
 #include "floats.h"
 
-// Blocks decoded at a time, and tokens that use them before the next: both stay in cache.
-#define CK_TILE_BLOCKS 32
+// Tokens that use decoded blocks before the next are decoded: their codes stay in cache.
 #define CK_PANEL_TOKENS 128
+// Groups that one token's products read at the same time.
+#define CK_STREAMS 4
 
-// The form of the activations that a format multiplies with, from one row on.
-typedef struct ck_operand {
-  const int8_t *codes;
-  ptrdiff_t code_stride, block_codes;
-  const float *scales;
-  const int32_t *offsets;
-  ptrdiff_t block_offsets;
-} ck_operand;
-
-CK_INLINE ck_operand operand(const ck_activations *q, ptrdiff_t row, const int32_t format) {
+// The form of the activations that a format multiplies with, from one row and block on.
+CK_INLINE ck_columns columns_at(const ck_activations *q, ptrdiff_t row, ptrdiff_t block,
+                                const int32_t format) {
+  const ptrdiff_t at = row * q->blocks + block;
+  const ptrdiff_t code = row * q->code_stride + block * CK_BLOCK;
   if (format == CK_Q8) {
-    return (ck_operand){q->fine_codes + 2 * row * q->code_stride, 2 * q->code_stride,
-                        2 * CK_BLOCK, q->fine_scales + row * q->blocks,
-                        q->fine_offsets + row * q->blocks, 1};
+    return (ck_columns){.codes = q->fine_codes + 2 * code,
+                        .sums = q->sums,
+                        .offsets = q->fine_offsets + at,
+                        .stride = 2 * q->code_stride,
+                        .sum_stride = q->blocks};
   }
-  return (ck_operand){q->codes + row * q->code_stride, q->code_stride, CK_BLOCK,
-                      q->scales + row * q->blocks, q->offsets + 2 * row * q->blocks, 2};
+  return (ck_columns){.codes = q->codes + code,
+                      .sums = q->sums + 2 * at,
+                      .offsets = q->offsets + 2 * at,
+                      .stride = q->code_stride,
+                      .sum_stride = 2 * q->blocks};
+}
+
+// The dot products of q4 are over halves of the grid values.
+CK_INLINE void finish_scaled(const ck_product *p, ptrdiff_t group, ptrdiff_t token, v16f sum,
+                             const int32_t format) {
+  const v16f whole = format == CK_Q4 ? sum + sum : sum;
+  finish(p, group, token, whole * load(p->weights.row_scales + group * CK_GROUP));
 }
 
 // The levels of 16 rows in one block of q8; q4 has its levels in the dot products.
-CK_INLINE v16f levels_of(const ck_weights *w, ptrdiff_t group, ptrdiff_t block,
-                         const int32_t format) {
-  if (format == CK_Q4) return splat(1.0f);
+CK_INLINE v16f levels_of(const uint8_t *levels) {
   typedef uint8_t v16u __attribute__((vector_size(16)));
   v16u bytes;
-  memcpy(&bytes, w->block_scales + (group * w->blocks + block) * CK_GROUP, sizeof bytes);
+  memcpy(&bytes, levels, sizeof bytes);
   return __builtin_convertvector(__builtin_convertvector(bytes, v16i), v16f);
 }
 
-CK_INLINE v16f add_block(v16f sum, v16i dot, float scale, v16f levels, const int32_t format) {
-  const v16f factor = format == CK_Q8 ? splat(scale) * levels : splat(scale);
+CK_INLINE v16f add_block(v16f sum, v16i dot, v16f factor) {
   return multiply_add(factor, __builtin_convertvector(dot, v16f), sum);
 }
 
-CK_INLINE void multiply_one(const ck_product *p, ptrdiff_t group, const int32_t format) {
-  const ck_operand q = operand(&p->quantized, 0, format);
-  v16f sum = splat(0.0f);
-  for (ptrdiff_t b = 0; b < p->weights.blocks; b++) {
-    const v16i dot = dot_one(&p->weights, group, b, q.codes + b * q.block_codes,
-                             q.offsets + b * q.block_offsets, format);
-    sum = add_block(sum, dot, q.scales[b], levels_of(&p->weights, group, b, format), format);
+// One token: groups `group`, `group` + step, …; each is a stream that the processor prefetches, and
+// a core reads memory faster in several.
+CK_INLINE void stream_q4(const ck_product *p, ptrdiff_t group, ptrdiff_t step,
+                         const int streams) {
+  const ck_activations *q = &p->quantized;
+  const uint8_t *units = p->weights.codes + ck_q4_unit(&p->weights, group, 0);
+  const ptrdiff_t stride = ck_q4_unit(&p->weights, step, 0);
+  v16f sums[CK_STREAMS];
+  for (int s = 0; s < streams; s++) sums[s] = splat(0.0f);
+  for (ptrdiff_t b = 0; b < p->weights.blocks; b += 2, units += CK_Q4_UNIT) {
+    const ck_columns columns = columns_at(q, 0, b, CK_Q4);
+#pragma clang loop unroll(disable)
+    for (int s = 0; s < streams; s++) {
+      v16i dots[2];
+      dot_unit_q4(units + s * stride, columns, dots);
+      sums[s] = add_block(sums[s], dots[0], splat(q->scales[b]));
+      sums[s] = add_block(sums[s], dots[1], splat(q->scales[b + 1]));
+    }
   }
-  finish(p, group, 0, sum * load(p->weights.row_scales + group * CK_GROUP));
+  for (int s = 0; s < streams; s++) finish_scaled(p, group + s * step, 0, sums[s], CK_Q4);
 }
 
-// Where sums of one group rest between tiles.
+CK_INLINE void stream_q8(const ck_product *p, ptrdiff_t group, ptrdiff_t step,
+                         const int streams) {
+  const ck_activations *q = &p->quantized;
+  const ptrdiff_t stride = step * p->weights.blocks;
+  v16f sums[CK_STREAMS];
+  for (int s = 0; s < streams; s++) sums[s] = splat(0.0f);
+  for (ptrdiff_t b = 0; b < p->weights.blocks; b++) {
+    const ck_columns columns = columns_at(q, 0, b, CK_Q8);
+    const v16f scale = splat(q->fine_scales[b]);
+#pragma clang loop unroll(disable)
+    for (int s = 0; s < streams; s++) {
+      const ptrdiff_t at = group * p->weights.blocks + s * stride + b;
+      const v16f levels = levels_of(p->weights.block_scales + at * CK_GROUP);
+      const v16i dot = dot_one_q8(p->weights.codes + at * 512, columns);
+      sums[s] = add_block(sums[s], dot, scale * levels);
+    }
+  }
+  for (int s = 0; s < streams; s++) finish_scaled(p, group + s * step, 0, sums[s], CK_Q8);
+}
+
+CK_INLINE void stream(const ck_product *p, ptrdiff_t group, ptrdiff_t step, const int streams,
+                      const int32_t format) {
+  if (format == CK_Q4) {
+    stream_q4(p, group, step, streams);
+  } else {
+    stream_q8(p, group, step, streams);
+  }
+}
+
+CK_INLINE void multiply_one(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group,
+                            const int32_t format) {
+  const ptrdiff_t step = (last_group - first_group) / CK_STREAMS;
+  for (ptrdiff_t g = first_group; g < first_group + step; g++) {
+    stream(p, g, step, CK_STREAMS, format);
+  }
+  for (ptrdiff_t g = first_group + step * CK_STREAMS; g < last_group; g++) {
+    stream(p, g, 0, 1, format);
+  }
+}
+
+// Decoded blocks of neighbouring groups.
+typedef struct ck_tile {
+  ptrdiff_t first_group;
+  ptrdiff_t first_block;
+  ptrdiff_t blocks;
+  ck_block block[CK_TILE_GROUPS][CK_TILE_BLOCKS];
+} ck_tile;
+
+// Where the sums of a tile's groups rest between its blocks and the next ones: group by group
+// side by side, `stride` from token to token.
 typedef struct ck_partial {
   float *sums;
   ptrdiff_t stride;
 } ck_partial;
 
-typedef struct ck_tile {
-  ptrdiff_t first_block;
-  ptrdiff_t blocks;
-  ck_block block[CK_TILE_BLOCKS];
-} ck_tile;
-
-CK_INLINE void multiply_tile(const ck_product *p, const ck_tile *tile, ptrdiff_t group,
+CK_INLINE void multiply_tile(const ck_product *p, const ck_tile *tile, const int groups,
                              ptrdiff_t token, const int tokens, ck_partial partial,
                              const int32_t format) {
-  const ck_operand q = operand(&p->quantized, token, format);
-  const ptrdiff_t last_block = tile->first_block + tile->blocks;
-  const ptrdiff_t row_scales = p->quantized.blocks;
-  v16f sums[CK_TILE_TOKENS];
+  const ck_activations *q = &p->quantized;
+  const float *scales = (format == CK_Q8 ? q->fine_scales : q->scales) + token * q->blocks;
+  v16f sums[CK_TILE_GROUPS][CK_TILE_TOKENS];
 #pragma clang loop unroll(full)
-  for (int t = 0; t < tokens; t++) {
-    sums[t] = tile->first_block == 0 ? splat(0.0f) : load(partial.sums + t * partial.stride);
+  for (int g = 0; g < groups; g++) {
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) {
+      const float *rest = partial.sums + t * partial.stride + g * CK_GROUP;
+      sums[g][t] = tile->first_block == 0 ? splat(0.0f) : load(rest);
+    }
   }
   for (ptrdiff_t i = 0; i < tile->blocks; i++) {
     const ptrdiff_t b = tile->first_block + i;
-    v16i dots[CK_TILE_TOKENS];
-    dot_blocks(&tile->block[i], q.codes + b * q.block_codes, q.code_stride,
-               q.offsets + b * q.block_offsets, q.block_offsets * row_scales, tokens, format,
-               dots);
-    const v16f levels = levels_of(&p->weights, group, b, format);
+    v16i dots[CK_TILE_GROUPS][CK_TILE_TOKENS];
+    dot_tile(&tile->block[0][i], groups, columns_at(q, token, b, format), tokens, format, dots);
 #pragma clang loop unroll(full)
-    for (int t = 0; t < tokens; t++) {
-      sums[t] = add_block(sums[t], dots[t], q.scales[t * row_scales + b], levels, format);
+    for (int g = 0; g < groups; g++) {
+      const ptrdiff_t levels = ((tile->first_group + g) * p->weights.blocks + b) * CK_GROUP;
+      const v16f level = format == CK_Q8 ? levels_of(p->weights.block_scales + levels) : splat(1);
+#pragma clang loop unroll(full)
+      for (int t = 0; t < tokens; t++) {
+        const v16f scale = splat(scales[t * q->blocks + b]);
+        sums[g][t] = add_block(sums[g][t], dots[g][t], format == CK_Q8 ? scale * level : scale);
+      }
     }
   }
+  const int last = tile->first_block + tile->blocks == p->weights.blocks;
 #pragma clang loop unroll(full)
-  for (int t = 0; t < tokens; t++) {
-    if (last_block < p->weights.blocks) {
-      store(partial.sums + t * partial.stride, sums[t]);
-    } else {
-      finish(p, group, token + t, sums[t] * load(p->weights.row_scales + group * CK_GROUP));
+  for (int g = 0; g < groups; g++) {
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) {
+      if (last) {
+        finish_scaled(p, tile->first_group + g, token + t, sums[g][t], format);
+      } else {
+        store(partial.sums + t * partial.stride + g * CK_GROUP, sums[g][t]);
+      }
     }
   }
 }
 
-CK_INLINE void multiply_panel(const ck_product *p, const ck_tile *tile, ptrdiff_t group,
+CK_INLINE void multiply_panel(const ck_product *p, const ck_tile *tile, const int groups,
                               ptrdiff_t first, ptrdiff_t last, float *edge,
                               const int32_t format) {
-  // Sums of a whole group rest in y itself, those of a last group with fewer rows beside it.
-  const int whole = (group + 1) * CK_GROUP <= p->weights.rows;
-  ck_partial partial = {.sums = whole ? p->y + first * p->y_stride + group * CK_GROUP : edge,
-                        .stride = whole ? p->y_stride : CK_GROUP};
+  // Sums of whole groups rest in y itself, those of a last group with fewer rows beside it.
+  const int whole = (tile->first_group + groups) * CK_GROUP <= p->weights.rows;
+  ck_partial partial = {
+      .sums = whole ? p->y + first * p->y_stride + tile->first_group * CK_GROUP : edge,
+      .stride = whole ? p->y_stride : CK_TILE_GROUPS * CK_GROUP};
   ptrdiff_t t = first;
   for (; t + CK_TILE_TOKENS <= last; t += CK_TILE_TOKENS) {
-    multiply_tile(p, tile, group, t, CK_TILE_TOKENS, partial, format);
+    multiply_tile(p, tile, groups, t, CK_TILE_TOKENS, partial, format);
     partial.sums += CK_TILE_TOKENS * partial.stride;
   }
-  for (; t + 2 <= last; t += 2) {
-    multiply_tile(p, tile, group, t, 2, partial, format);
-    partial.sums += 2 * partial.stride;
+  for (; t < last; t++) {
+    multiply_tile(p, tile, groups, t, 1, partial, format);
+    partial.sums += partial.stride;
   }
-  if (t < last) multiply_tile(p, tile, group, t, 1, partial, format);
+}
+
+CK_INLINE void multiply_groups(const ck_product *p, ck_tile *tile, const int groups,
+                               ptrdiff_t first, ptrdiff_t last, float *edge,
+                               const int32_t format) {
+  for (ptrdiff_t b = 0; b < tile->blocks; b++) {
+#pragma clang loop unroll(full)
+    for (int g = 0; g < groups; g++) {
+      load_block(&p->weights, tile->first_group + g, tile->first_block + b, format,
+                 &tile->block[g][b]);
+    }
+  }
+  multiply_panel(p, tile, groups, first, last, edge, format);
 }
 
 CK_INLINE void multiply_many(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group,
                              const int32_t format) {
   const ptrdiff_t blocks = p->weights.blocks;
   ck_tile tile;
-  float edge[CK_PANEL_TOKENS * CK_GROUP];
+  float edge[CK_PANEL_TOKENS * CK_TILE_GROUPS * CK_GROUP];
   for (ptrdiff_t first = 0; first < p->tokens; first += CK_PANEL_TOKENS) {
     const ptrdiff_t end = first + CK_PANEL_TOKENS;
     const ptrdiff_t last = end < p->tokens ? end : p->tokens;
     for (tile.first_block = 0; tile.first_block < blocks; tile.first_block += CK_TILE_BLOCKS) {
       const ptrdiff_t left = blocks - tile.first_block;
       tile.blocks = left < CK_TILE_BLOCKS ? left : CK_TILE_BLOCKS;
-      for (ptrdiff_t group = first_group; group < last_group; group++) {
-        for (ptrdiff_t b = 0; b < tile.blocks; b++) {
-          load_block(&p->weights, group, tile.first_block + b, format, &tile.block[b]);
+      tile.first_group = first_group;
+      while (tile.first_group < last_group) {
+        if (tile.first_group + CK_TILE_GROUPS <= last_group) {
+          multiply_groups(p, &tile, CK_TILE_GROUPS, first, last, edge, format);
+          tile.first_group += CK_TILE_GROUPS;
+        } else {
+          multiply_groups(p, &tile, 1, first, last, edge, format);
+          tile.first_group += 1;
         }
-        multiply_panel(p, &tile, group, first, last, edge, format);
       }
     }
   }
@@ -152,13 +246,12 @@ CK_INLINE void multiply_many(const ck_product *p, ptrdiff_t first_group, ptrdiff
 
 CK_INLINE void multiply_blocks(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group,
                                const int32_t format) {
-  if (p->tokens == 1 || p->weights.blocks == 0) {
+  if (p->weights.blocks == 0) {
     for (ptrdiff_t group = first_group; group < last_group; group++) {
-      if (p->tokens == 1) multiply_one(p, group, format);
-      for (ptrdiff_t t = 0; t < p->tokens && p->tokens > 1; t++) {
-        finish(p, group, t, splat(0.0f));
-      }
+      for (ptrdiff_t t = 0; t < p->tokens; t++) finish(p, group, t, splat(0.0f));
     }
+  } else if (p->tokens == 1) {
+    multiply_one(p, first_group, last_group, format);
   } else {
     multiply_many(p, first_group, last_group, format);
   }
@@ -199,25 +292,21 @@ CK_INLINE float round_block(v16f low, v16f high, const float limit, v16i *c0, v1
   return magnitude / limit;
 }
 
-CK_INLINE void store_codes(int8_t *codes, v16i c0, v16i c1) {
-  const v16c b0 = __builtin_convertvector(c0, v16c), b1 = __builtin_convertvector(c1, v16c);
-  memcpy(codes, &b0, sizeof b0);
-  memcpy(codes + 16, &b1, sizeof b1);
-}
-
 CK_INLINE void quantize_block(v16f low, v16f high, const ck_activations *q, ptrdiff_t row,
                               ptrdiff_t block) {
   const ptrdiff_t at = row * q->blocks + block;
   const ptrdiff_t place = row * q->code_stride + block * CK_BLOCK;
   v16i c0, c1;
   q->scales[at] = round_block(low, high, 127.0f, &c0, &c1);
-  store_codes(q->codes + place, c0, c1);
-  q->offsets[2 * at] = -128 * __builtin_reduce_add(c0);
-  q->offsets[2 * at + 1] = -128 * __builtin_reduce_add(c1);
+  store_bytes(q->codes + place, c0);
+  store_bytes(q->codes + place + 16, c1);
+  const int32_t sums[2] = {__builtin_reduce_add(c0), __builtin_reduce_add(c1)};
+  for (int half = 0; half < 2; half++) {
+    q->sums[2 * at + half] = (int16_t)sums[half];
+    q->offsets[2 * at + half] = -64 * sums[half];
+  }
   q->fine_scales[at] = round_block(low, high, 4095.0f, &c0, &c1);
-  const v16i h0 = (c0 + 32) >> 6, h1 = (c1 + 32) >> 6;
-  store_codes(q->fine_codes + 2 * place, h0, h1);
-  store_codes(q->fine_codes + 2 * place + CK_BLOCK, c0 - 64 * h0, c1 - 64 * h1);
+  store_fine(q->fine_codes + 2 * place, c0, c1);
   q->fine_offsets[at] = -128 * __builtin_reduce_add(c0 + c1);
 }
 

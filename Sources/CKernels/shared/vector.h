@@ -14,10 +14,25 @@ typedef int8_t v16c __attribute__((vector_size(16)));
 typedef uint16_t v16h __attribute__((vector_size(32)));
 typedef double v16d __attribute__((vector_size(128)));
 
+// The activations of one block of 32 columns, and the strides to those of the next tokens.
+typedef struct ck_columns {
+  int8_t *codes;
+  int16_t *sums;
+  int32_t *offsets;
+  ptrdiff_t stride;
+  ptrdiff_t sum_stride;
+} ck_columns;
+
 #define CK_INLINE static inline __attribute__((always_inline))
 
 CK_INLINE v16f splat(float x) {
   return (v16f){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+}
+
+// Writes 16 numbers that fit as bytes.
+CK_INLINE void store_bytes(int8_t *p, v16i v) {
+  const v16c bytes = __builtin_convertvector(v, v16c);
+  memcpy(p, &bytes, sizeof bytes);
 }
 
 CK_INLINE v16f load(const float *p) {
