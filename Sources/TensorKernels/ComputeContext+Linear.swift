@@ -9,7 +9,6 @@ extension ComputeContext {
     precondition(x.columns == q.columns, "\(x.columns) columns into \(q.columns)")
     precondition(rows <= x.rowCapacity && rows <= q.rowCapacity, "\(rows) rows do not fit")
     divide(rows, costPerItem: x.columns) { part in
-      var activations = unsafe q.activations
       let function = unsafe kernels.functions.quantize
       var activations = unsafe q.activations
       for row in part {
@@ -74,7 +73,6 @@ extension ComputeContext {
 extension ck_activations {
   /// For weights that take activations as floats: never read.
   static var none: ck_activations {
-    unsafe ck_activations(
     unsafe ck_activations(
       codes: nil, scales: nil, sums: nil, offsets: nil, fine_codes: nil, fine_scales: nil,
       fine_offsets: nil, code_stride: 0, blocks: 0)

@@ -43,7 +43,7 @@ import Testing
     for signs in 0..<4 {
       var weights = CanonicalWeights(format, rows: 16, columns: 128, .ordinary, &generator)
       weights.setFloats(plane: 0) { 1 }
-      // The largest level, and the codes of the grids' ends: -120 and, in grid 1, 124.
+      // The largest level, and the codes of the grids' ends: -116 and, in grid 1, 122.
       for i in weights.planes[1].indices {
         weights.planes[1][i] = format == .q8 ? 255 : signs & 1 == 0 ? 254 : 255
       }
