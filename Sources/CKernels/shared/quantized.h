@@ -129,33 +129,27 @@ CK_INLINE void multiply_one(const ck_product *p, ptrdiff_t first_group, ptrdiff_
   }
 }
 
-// Decoded blocks of neighbouring groups.
+// Decoded blocks of neighbouring groups, and the sums of a panel's tokens over the blocks before.
 typedef struct ck_tile {
   ptrdiff_t first_group;
   ptrdiff_t first_block;
   ptrdiff_t blocks;
   ck_block block[CK_TILE_GROUPS][CK_TILE_BLOCKS];
+  float sums[CK_PANEL_TOKENS][CK_TILE_GROUPS][CK_GROUP];
 } ck_tile;
 
-// Where the sums of a tile's groups rest between its blocks and the next ones: group by group
-// side by side, `stride` from token to token.
-typedef struct ck_partial {
-  float *sums;
-  ptrdiff_t stride;
-} ck_partial;
-
-CK_INLINE void multiply_tile(const ck_product *p, const ck_tile *tile, const int groups,
-                             ptrdiff_t token, const int tokens, ck_partial partial,
+CK_INLINE void multiply_tile(const ck_product *p, ck_tile *tile, const int groups,
+                             ptrdiff_t panel, ptrdiff_t token, const int tokens,
                              const int32_t format) {
   const ck_activations *q = &p->quantized;
   const float *scales = (format == CK_Q8 ? q->fine_scales : q->scales) + token * q->blocks;
+  float(*rest)[CK_TILE_GROUPS][CK_GROUP] = tile->sums + (token - panel);
   v16f sums[CK_TILE_GROUPS][CK_TILE_TOKENS];
 #pragma clang loop unroll(full)
   for (int g = 0; g < groups; g++) {
 #pragma clang loop unroll(full)
     for (int t = 0; t < tokens; t++) {
-      const float *rest = partial.sums + t * partial.stride + g * CK_GROUP;
-      sums[g][t] = tile->first_block == 0 ? splat(0.0f) : load(rest);
+      sums[g][t] = tile->first_block == 0 ? splat(0.0f) : load(rest[t][g]);
     }
   }
   for (ptrdiff_t i = 0; i < tile->blocks; i++) {
@@ -173,73 +167,53 @@ CK_INLINE void multiply_tile(const ck_product *p, const ck_tile *tile, const int
       }
     }
   }
-  const int last = tile->first_block + tile->blocks == p->weights.blocks;
 #pragma clang loop unroll(full)
   for (int g = 0; g < groups; g++) {
 #pragma clang loop unroll(full)
-    for (int t = 0; t < tokens; t++) {
-      if (last) {
-        finish_scaled(p, tile->first_group + g, token + t, sums[g][t], format);
-      } else {
-        store(partial.sums + t * partial.stride + g * CK_GROUP, sums[g][t]);
+    for (int t = 0; t < tokens; t++) store(rest[t][g], sums[g][t]);
+  }
+}
+
+// All tokens of a panel with the blocks of one or more groups, a tile of blocks after the other.
+CK_INLINE void multiply_panel(const ck_product *p, ck_tile *tile, const int groups,
+                              ptrdiff_t first, ptrdiff_t last, const int32_t format) {
+  const ptrdiff_t blocks = p->weights.blocks;
+  for (tile->first_block = 0; tile->first_block < blocks; tile->first_block += CK_TILE_BLOCKS) {
+    const ptrdiff_t left = blocks - tile->first_block;
+    tile->blocks = left < CK_TILE_BLOCKS ? left : CK_TILE_BLOCKS;
+    for (ptrdiff_t b = 0; b < tile->blocks; b++) {
+#pragma clang loop unroll(full)
+      for (int g = 0; g < groups; g++) {
+        load_block(&p->weights, tile->first_group + g, tile->first_block + b, format,
+                   &tile->block[g][b]);
       }
     }
+    ptrdiff_t t = first;
+    for (; t + CK_TILE_TOKENS <= last; t += CK_TILE_TOKENS) {
+      multiply_tile(p, tile, groups, first, t, CK_TILE_TOKENS, format);
+    }
+    for (; t < last; t++) multiply_tile(p, tile, groups, first, t, 1, format);
   }
-}
-
-CK_INLINE void multiply_panel(const ck_product *p, const ck_tile *tile, const int groups,
-                              ptrdiff_t first, ptrdiff_t last, float *edge,
-                              const int32_t format) {
-  // Sums of whole groups rest in y itself, those of a last group with fewer rows beside it.
-  const int whole = (tile->first_group + groups) * CK_GROUP <= p->weights.rows;
-  ck_partial partial = {
-      .sums = whole ? p->y + first * p->y_stride + tile->first_group * CK_GROUP : edge,
-      .stride = whole ? p->y_stride : CK_TILE_GROUPS * CK_GROUP};
-  ptrdiff_t t = first;
-  for (; t + CK_TILE_TOKENS <= last; t += CK_TILE_TOKENS) {
-    multiply_tile(p, tile, groups, t, CK_TILE_TOKENS, partial, format);
-    partial.sums += CK_TILE_TOKENS * partial.stride;
-  }
-  for (; t < last; t++) {
-    multiply_tile(p, tile, groups, t, 1, partial, format);
-    partial.sums += partial.stride;
-  }
-}
-
-CK_INLINE void multiply_groups(const ck_product *p, ck_tile *tile, const int groups,
-                               ptrdiff_t first, ptrdiff_t last, float *edge,
-                               const int32_t format) {
-  for (ptrdiff_t b = 0; b < tile->blocks; b++) {
+  for (ptrdiff_t t = first; t < last; t++) {
 #pragma clang loop unroll(full)
     for (int g = 0; g < groups; g++) {
-      load_block(&p->weights, tile->first_group + g, tile->first_block + b, format,
-                 &tile->block[g][b]);
+      finish_scaled(p, tile->first_group + g, t, load(tile->sums[t - first][g]), format);
     }
   }
-  multiply_panel(p, tile, groups, first, last, edge, format);
 }
 
 CK_INLINE void multiply_many(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group,
                              const int32_t format) {
-  const ptrdiff_t blocks = p->weights.blocks;
   ck_tile tile;
-  float edge[CK_PANEL_TOKENS * CK_TILE_GROUPS * CK_GROUP];
   for (ptrdiff_t first = 0; first < p->tokens; first += CK_PANEL_TOKENS) {
     const ptrdiff_t end = first + CK_PANEL_TOKENS;
     const ptrdiff_t last = end < p->tokens ? end : p->tokens;
-    for (tile.first_block = 0; tile.first_block < blocks; tile.first_block += CK_TILE_BLOCKS) {
-      const ptrdiff_t left = blocks - tile.first_block;
-      tile.blocks = left < CK_TILE_BLOCKS ? left : CK_TILE_BLOCKS;
-      tile.first_group = first_group;
-      while (tile.first_group < last_group) {
-        if (tile.first_group + CK_TILE_GROUPS <= last_group) {
-          multiply_groups(p, &tile, CK_TILE_GROUPS, first, last, edge, format);
-          tile.first_group += CK_TILE_GROUPS;
-        } else {
-          multiply_groups(p, &tile, 1, first, last, edge, format);
-          tile.first_group += 1;
-        }
-      }
+    tile.first_group = first_group;
+    for (; tile.first_group + CK_TILE_GROUPS <= last_group; tile.first_group += CK_TILE_GROUPS) {
+      multiply_panel(p, &tile, CK_TILE_GROUPS, first, last, format);
+    }
+    for (; tile.first_group < last_group; tile.first_group++) {
+      multiply_panel(p, &tile, 1, first, last, format);
     }
   }
 }
