@@ -21,7 +21,7 @@ extension EndToEnd {
 
     @Test(arguments: [
       ("shardrun", ["generate", "x", "--prompt", "a", "--nonsense"], "--nonsense", "generate "),
-      ("shardrun", ["nonsense", "x"], "generate, chat, score, bench, node, verify", ""),
+      ("shardrun", ["nonsense", "x"], "generate, chat, score, bench, node, probe, verify", ""),
       ("shardrun", ["chat", "x", "--max-tokens", "0"], "not 0", "chat "),
       ("shardrun", ["generate", "x"], "--token-ids 1,2,3", "generate "),
       ("shardtool", ["nonsense"], "there is no command \"nonsense\"", ""),

@@ -36,7 +36,7 @@ import Testing
   /// The bytes are part of the promise: the same on every machine, compiler and number of
   /// threads. A change here means a new encoder version in `QuantizeProgress`.
   @Test(arguments: [
-    ("q4", UInt64(0xD0E4_6F8C_8F9E_66C9)), ("q8", UInt64(0x3B8D_DF89_A102_E132)),
+    ("q4", UInt64(0x1157_8527_E2AC_83D1)), ("q8", UInt64(0x3B8D_DF89_A102_E132)),
   ])
   func bytesAreThoseRecorded(name: String, recorded: UInt64) throws {
     let floats = gaussian(33 * 172, seed: 2026)
@@ -50,10 +50,10 @@ import Testing
     var nibbles = [UInt8](repeating: 0x88, count: 16)
     nibbles[0] = 0xF0
     let four = try decoded(Schemes.q4, [[0, 0, 0, 64], [201, 128], nibbles], 1, 32)
-    #expect(four[0] == 2 * 73 * -125)
-    #expect(four[1] == 2 * 73 * 127)
-    #expect(four[2] == 2 * 73 * 4)
-    #expect(four[16] == 2 * 1 * 1)
+    #expect(four[0] == 2 * 73 * -110)
+    #expect(four[1] == 2 * 73 * 122)
+    #expect(four[2] == 2 * 73 * 8)
+    #expect(four[16] == 2 * 1 * 2)
 
     var codes = [UInt8](repeating: 0, count: 32)
     codes[5] = UInt8(bitPattern: -127)
@@ -62,7 +62,7 @@ import Testing
     #expect(eight[4] == 0)
   }
 
-  @Test func gridsAreSortedAndSmallestAtEight() throws {
+  @Test func gridsAreSortedAndEven() throws {
     let nibbles: [UInt8] = [0x10, 0x32, 0x54, 0x76, 0x98, 0xBA, 0xDC, 0xFE]
     for grid in [128, 129] as [UInt8] {
       let values = try decoded(
@@ -70,11 +70,11 @@ import Testing
       let levels = Array(values[..<16])
       #expect(levels == levels.sorted())
       #expect(levels.allSatisfy { abs($0) <= 127 })
-      #expect(levels.map(abs).min() == abs(levels[8]))
+      #expect(levels.allSatisfy { $0.truncatingRemainder(dividingBy: 2) == 0 })
     }
   }
 
-  @Test func paddingCodesAreThoseNearestToZero() {
+  @Test func paddingHasOneCode() {
     let four = encoded(Schemes.q4, gaussian(3 * 17, seed: 9), 3, 17)
     for row in 0..<3 {
       #expect(four[2][row * 16 + 8] >> 4 == 8)

@@ -6,8 +6,8 @@
  * q4  row_scale F32 [rows]; block_scale U8 [rows, C/16]; codes U8 [rows, C/2]
  *     byte b of block_scale: l = (b & 254) - 127, grid = b & 1
  *     value = row_scale * l * grid[code]; column 2j is the low nibble of byte j, 2j+1 the high
- * C is the number of columns padded up to a multiple of 32; codes of the padding are those
- * nearest to zero, and activations there are zero. */
+ * C is the number of columns padded up to a multiple of 32; codes of the padding are 8 in q4 and
+ * 0 in q8, and activations there are zero. */
 #ifndef CK_FORMATS_H
 #define CK_FORMATS_H
 
@@ -20,10 +20,7 @@ enum {
   CK_Q4_BLOCK = 16,
   CK_Q4_GRID_SIZE = 16,
   /* Block scales of q4 are odd numbers from -127 to 127. */
-  CK_Q4_SCALE_BIAS = 127,
-  /* The code whose grid value is nearest to zero, for padding columns. */
-  CK_Q4_ZERO_CODE_0 = 8,
-  CK_Q4_ZERO_CODE_1 = 7
+  CK_Q4_SCALE_BIAS = 127
 };
 
 /* The two non-linear grids; a negative block scale mirrors them. All values are even and the
