@@ -97,8 +97,13 @@ import TensorCore
       var done = 0
       while done < source.count {
         let (row, first) = (byteOffset + done).quotientAndRemainder(dividingBy: perRow)
-        let count = min(perRow - first, source.count - done)
         let part = unsafe (base + done).assumingMemoryBound(to: UInt8.self)
+        if first == 0, row % 16 == 0, source.count - done >= 16 * perRow {
+          unsafe storeGroup(plane: plane, row: row, part, perRow)
+          done += 16 * perRow
+          continue
+        }
+        let count = min(perRow - first, source.count - done)
         unsafe storeRow(plane: plane, row: row, first: first, part, count)
         done += count
       }
@@ -109,6 +114,18 @@ import TensorCore
     let planes = format.planeBytesPerRow(columns: columns)
     precondition(plane >= 0 && plane < planes.count, "plane \(plane) of \(planes.count)")
     return planes[plane]
+  }
+
+  /// Stores 16 whole rows that make up a group, several times faster than row by row.
+  private func storeGroup(
+    plane: Int, row: Int, _ source: UnsafePointer<UInt8>, _ perRow: Int
+  ) {
+    var weights = unsafe weights
+    if format.needsQuantizedActivations && plane == 1 {
+      unsafe ck_pack_group_block_scales(&weights, row, source, perRow)
+    } else {
+      unsafe ck_pack_group_codes(&weights, row, source, perRow)
+    }
   }
 
   private func storeRow(

@@ -157,5 +157,15 @@ void ck_pack_codes(const ck_weights *weights, ptrdiff_t row, ptrdiff_t first,
 void ck_pack_block_scales(const ck_weights *weights, ptrdiff_t row, ptrdiff_t first,
                           const uint8_t *source, ptrdiff_t bytes);
 
+/// The same for the codes of all 16 rows of a group, `bytes` each, one behind the other.
+///
+/// Precondition: `row` is a multiple of 16.
+void ck_pack_group_codes(const ck_weights *weights, ptrdiff_t row, const uint8_t *source,
+                         ptrdiff_t bytes);
+
+/// The same for their block scales.
+void ck_pack_group_block_scales(const ck_weights *weights, ptrdiff_t row, const uint8_t *source,
+                                ptrdiff_t bytes);
+
 #pragma clang assume_nonnull end
 #endif
