@@ -84,15 +84,15 @@ let package = Package(
     program(
       "shardbench",
       [
-        "Checkpoints", "CommandLineSupport", "ModelArchitectures", "Quantization", "StrictJSON",
-        "TensorCore", "TensorKernels",
+        "Checkpoints", "CommandLineSupport", "ModelArchitectures", "Quantization", "ShardPackaging",
+        "ShardPlanning", "ShardRuntime", "StrictJSON", "TensorCore", "TensorKernels",
       ]),
 
     // tests
     .target(name: "TestSupport", dependencies: ["Checkpoints", "StrictJSON", "TensorCore"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("StrictJSONTests", ["StrictJSON"]),
     tests("TensorCoreTests", ["TensorCore"]),
-    tests("TensorKernelsTests", ["TensorKernels", "TensorCore"]),
+    tests("TensorKernelsTests", ["CKernels", "TensorCore", "TensorKernels"]),
     tests("CheckpointsTests", ["Checkpoints", "StrictJSON", "TensorCore"]),
     tests("QuantizationTests", ["Checkpoints", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
     tests("ModelArchitecturesTests", ["Checkpoints", "ModelArchitectures", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
