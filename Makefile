@@ -58,9 +58,20 @@ test: deps ## build everything and run all tests
 
 check: lint test ## what a change has to pass
 
-bench: build ## measure prefill and decode of the demo's bundle on this machine
+bench: build ## measure kernels, worker pool, loading and generation on this machine
 	[ -d $(DEMO)/bundles ] || $(MAKE) demo
-	$(BIN)/shardrun bench $(DEMO)/bundles --local
+	$(BIN)/shardtool plan $(DEMO)/quantized --nodes 1 --ram 8G --quiet \
+	  --output $(DEMO)/plan-of-one.json >/dev/null
+	$(BIN)/shardtool pack $(DEMO)/quantized --plan $(DEMO)/plan-of-one.json --quiet \
+	  --output $(DEMO)/bundle-of-one >/dev/null
+	set -eu; \
+	show() { printf '\n$$ %s\n' "$$*"; "$(BIN)/$$@"; }; \
+	show shardbench kernels --shape 4096x4096 --tokens 1,128 --repetitions 5 --quiet; \
+	show shardbench pool; \
+	show shardbench load $(DEMO)/bundle-of-one; \
+	show shardbench generate $(DEMO)/bundle-of-one; \
+	show shardbench generate $(DEMO)/bundle-of-one --positions 16,480; \
+	show shardrun bench $(DEMO)/bundles --local
 
 predictions: deps ## measure how well plans predict: minutes, on a machine that does nothing else
 	$(SWIFT) build -c release --build-tests

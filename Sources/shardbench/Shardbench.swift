@@ -5,9 +5,12 @@ import CommandLineSupport
 struct Shardbench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "shardbench",
-    abstract: "Measures kernels, loading and generation.",
+    abstract: "Measures kernels, the worker pool, loading and generation.",
     version: "0.1.0",
-    subcommands: [SynthCommand.self]
+    subcommands: [
+      KernelsCommand.self, PoolCommand.self, LoadCommand.self, GenerateCommand.self,
+      SynthCommand.self,
+    ]
   )
 
   static func main() { Program.run(Self.self) }

@@ -12,6 +12,21 @@ public struct BenchmarkRequest: Sendable, Equatable {
     self.repetitions = repetitions
   }
 
+  /// What is asked for, and of the usual prompt of 512 tokens and answer of 64 what then fits the
+  /// context.
+  public init(context: Int, promptTokens: Int?, generateTokens: Int?, repetitions: Int) {
+    self = .standard(context: context)
+    if let promptTokens {
+      self.promptTokens = promptTokens
+      self.generateTokens = max(1, min(64, context - promptTokens))
+    }
+    if let generateTokens { self.generateTokens = generateTokens }
+    if promptTokens == nil, generateTokens != nil {
+      self.promptTokens = max(1, min(self.promptTokens, context - self.generateTokens))
+    }
+    self.repetitions = repetitions
+  }
+
   /// The usual prompt of 512 tokens and answer of 64, or what of them fits the context.
   public static func standard(context: Int) -> BenchmarkRequest {
     let prompt = max(1, min(512, context * 3 / 4))
@@ -26,14 +41,6 @@ public struct BenchmarkResult: Sendable, Equatable {
   public fileprivate(set) var firstTokenSeconds: [Double] = []
   /// Mean time of one decoding step.
   public fileprivate(set) var tokenSeconds: [Double] = []
-
-  /// The middle value; of an even number, the mean of the two in the middle.
-  public static func median(_ values: [Double]) -> Double {
-    guard !values.isEmpty else { return 0 }
-    let sorted = values.sorted()
-    let middle = sorted.count / 2
-    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-  }
 }
 
 /// Measures how fast a model reads prompts and generates.
@@ -51,20 +58,15 @@ public struct Benchmark {
   ///
   /// - Parameters:
   ///   - onWarm: called between the warming run and the first that counts.
+  ///   - onRepetition: called behind every run that counts.
   ///   - isInterrupted: asked between two repetitions.
   /// Throws: `GenerationFault` where prompt and answer do not fit the context.
   public func run(
     _ request: BenchmarkRequest, onWarm: () throws -> Void = {},
-    isInterrupted: () -> Bool = { false }
+    onRepetition: () -> Void = {}, isInterrupted: () -> Bool = { false }
   ) throws -> BenchmarkResult {
-    let positions = request.promptTokens + request.generateTokens
-    guard positions <= limits.context else {
-      throw GenerationFault.tooLong(tokens: positions, limits: limits)
-    }
-    let prompt = (0..<request.promptTokens).map { place in
-      let uniform = CounterBasedRandom.uniform(seed: 1, step: place)
-      return Int32(uniform * Double(limits.vocabularySize))
-    }
+    try limits.check(positions: request.promptTokens + request.generateTokens)
+    let prompt = Self.prompt(request.promptTokens, vocabularySize: limits.vocabularySize)
     _ = try measure(prompt, generating: min(request.generateTokens, 8))
     try onWarm()
     var result = BenchmarkResult()
@@ -73,8 +75,16 @@ public struct Benchmark {
       let sample = try measure(prompt, generating: request.generateTokens)
       result.firstTokenSeconds.append(sample.first)
       result.tokenSeconds.append(sample.token)
+      onRepetition()
     }
     return result
+  }
+
+  /// Pseudo-random ids, the same ones every time.
+  public static func prompt(_ count: Int, vocabularySize: Int) -> [Int32] {
+    (0..<count).map { place in
+      Int32(CounterBasedRandom.uniform(seed: 1, step: place) * Double(vocabularySize))
+    }
   }
 
   /// One prompt and so many steps behind it.

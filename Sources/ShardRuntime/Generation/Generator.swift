@@ -188,10 +188,3 @@ private struct TextStream {
     return piece
   }
 }
-
-extension Duration {
-  /// The duration as a number of seconds.
-  package var seconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
-  }
-}

@@ -33,6 +33,13 @@ public struct SequenceLimits: Sendable, Equatable {
     self.modelContext = modelContext
   }
 
+  /// Checks that so many positions fit.
+  ///
+  /// Throws: `GenerationFault` with what would help where they do not.
+  public func check(positions: Int) throws(GenerationFault) {
+    guard positions <= context else { throw .tooLong(tokens: positions, limits: self) }
+  }
+
   /// Checks that ids can be run.
   ///
   /// Throws: `GenerationFault` where there is none, or one lies outside the vocabulary.

@@ -18,6 +18,19 @@ public enum ProcessMemory {
     #endif
   }
 
+  /// Begins to count the peak anew, so that a measurement leaves out what was before; false where
+  /// the system cannot.
+  public static func forgetPeak() -> Bool {
+    #if canImport(Glibc)
+      let descriptor = unsafe open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { return false }
+      defer { close(descriptor) }
+      return unsafe write(descriptor, "5", 1) == 1
+    #else
+      return false
+    #endif
+  }
+
   #if canImport(Glibc)
     private static var peakFromStatusFile: Int {
       let descriptor = unsafe open("/proc/self/status", O_RDONLY | O_CLOEXEC)

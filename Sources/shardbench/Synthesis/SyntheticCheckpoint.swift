@@ -82,19 +82,10 @@ struct SyntheticCheckpoint {
     var offset = 0
     while offset < count {
       let part = min(block.count, count - offset)
-      for index in 0..<part { block[index] = table[Int(Self.next(&state) >> 52)] }
+      for index in 0..<part { block[index] = table[Int(SplitMix.next(&state) >> 52)] }
       try block.withUnsafeBytesSpan(part * 2) { try writer.write(tensor.name, $0, at: offset * 2) }
       offset += part
     }
-  }
-
-  /// SplitMix64.
-  private static func next(_ state: inout UInt64) -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-    return value ^ (value >> 31)
   }
 
   /// FNV-1a, so that a tensor's numbers depend on its name and not on its place.

@@ -49,17 +49,9 @@ struct BenchCommand: ParsableCommand {
         bundle: bundle.path, place: place, common: common, interruption: interruption,
         text: .none)
       defer { model.stop() }
-      var request = BenchmarkRequest.standard(context: model.limits.context)
-      if let promptTokens {
-        request.promptTokens = promptTokens
-        request.generateTokens = max(1, min(64, model.limits.context - promptTokens))
-      }
-      if let generateTokens { request.generateTokens = generateTokens }
-      if promptTokens == nil, generateTokens != nil {
-        request.promptTokens = max(
-          1, min(request.promptTokens, model.limits.context - request.generateTokens))
-      }
-      request.repetitions = repetitions
+      let request = BenchmarkRequest(
+        context: model.limits.context, promptTokens: promptTokens,
+        generateTokens: generateTokens, repetitions: repetitions)
       let report = try model.run { try measure(model, request, interruption) }
       if common.json {
         Console.write(report.json)
@@ -76,19 +68,19 @@ struct BenchCommand: ParsableCommand {
     let threads = model.shard.compute.pool.threads
     var bandwidths: [Double] = []
     // The buffers of the bandwidth probe are no part of a run's memory.
-    var peak = ResidentMemory.peakBytes
+    var peak = ProcessMemory.peakResidentBytes
     // Where memory is short, less is read; a buffer that caches hold says nothing.
     let room = (MemoryAllowance.current()?.bytes ?? .max) - model.shard.ledger.total
-    let bytes = min(256 << 20, room)
+    let bytes = min(BandwidthProbe.usualBytes, room)
     func probe() {
       guard bytes >= 64 << 20 else { return }
       bandwidths.append(
         ComputeContext.measureReadBandwidth(threads: threads, bytes: bytes, repetitions: 3))
     }
-    let canForget = ResidentMemory.forgetPeak()
+    let canForget = ProcessMemory.forgetPeak()
     if canForget {
       probe()
-      _ = ResidentMemory.forgetPeak()
+      _ = ProcessMemory.forgetPeak()
     }
     let benchmark = Benchmark(runner: model.pipeline, limits: model.limits)
     let result = try benchmark.run(
@@ -98,14 +90,9 @@ struct BenchCommand: ParsableCommand {
     peak = max(peak, nodes.first?.peakResidentBytes ?? 0)
     if !nodes.isEmpty { nodes[0].peakResidentBytes = peak }
     probe()
-    let memory = model.shard.memory
-    let weightBytes = memory.architecture.components.reduce(0) {
-      $0 + memory.bytesReadPerToken(in: $1)
-    }
-    return BenchReport(
-      request: request, result: result, shard: model.shard, nodes: nodes,
-      loadSeconds: model.loadSeconds, threads: threads,
-      instructionSet: model.shard.compute.instructionSet.rawValue,
-      weightBytesPerToken: weightBytes, readBandwidths: bandwidths)
+    let speed = SpeedReport(
+      request: request, result: result, shard: model.shard, loadSeconds: model.loadSeconds,
+      readBandwidths: bandwidths)
+    return BenchReport(speed: speed, shard: model.shard, nodes: nodes)
   }
 }

@@ -39,10 +39,4 @@ import Testing
     let request = BenchmarkRequest(promptTokens: 90, generateTokens: 11, repetitions: 1)
     #expect(throws: GenerationFault.self) { try run(request) }
   }
-
-  @Test func mediansAreMiddleValues() {
-    #expect(BenchmarkResult.median([]) == 0)
-    #expect(BenchmarkResult.median([3, 1, 2]) == 2)
-    #expect(BenchmarkResult.median([4, 1, 3, 2]) == 2.5)
-  }
 }
