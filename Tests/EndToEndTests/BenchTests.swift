@@ -90,7 +90,7 @@ extension EndToEnd {
       let whole = try models.bundle(bits: 4, split: [6])
       for (arguments, word) in [
         (["generate", divided], "node-1"),
-        (["generate", whole, "--positions", "64,100000"], "context"),
+        (["generate", whole, "--positions", "64,100000"], "positions"),
         (["kernels", "--scheme", "q5"], "q5"),
         (["kernels", "--shape", "4096"], "4096"),
         (["kernels", "--isa", "reference", "--threads", "0"], "threads"),

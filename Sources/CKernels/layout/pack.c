@@ -65,8 +65,11 @@ static uint8_t *line_of(const ck_weights *w, ptrdiff_t row, ptrdiff_t j, enum tr
 
 // Packs what makes up whole steps of 16 bytes of each row; returns how many bytes that are. A cache
 // line of four rows at a time: in 16 rows of 4096 bytes each, all would fall into one cache set.
-static inline ptrdiff_t pack_lines(const ck_weights *w, ptrdiff_t row, const uint8_t *source,
-                                   ptrdiff_t bytes, enum transpose_kind kind) {
+static inline ptrdiff_t pack_lines(const ck_weights *weights, ptrdiff_t row,
+                                   const uint8_t *source, ptrdiff_t bytes,
+                                   enum transpose_kind kind) {
+  // A copy, which no store can change.
+  const ck_weights copy = *weights, *w = &copy;
   const ptrdiff_t whole = bytes / 16 * 16, line = kind == AS_SCALES ? CK_Q4_UNIT : 64;
   const ptrdiff_t quad_bytes = kind == AS_HALVES ? 8 : 16;
   for (ptrdiff_t block = 0; block < whole; block += 64) {

@@ -17,8 +17,8 @@ static inline words4 load_words(const uint8_t *source) {
 
 static inline void store_words(uint8_t *target, words4 x) { memcpy(target, &x, sizeof x); }
 
-// Of each word the nibbles of columns 2j and 2j + 1 in byte j become those of columns k and k + 4 in
-// byte k.
+// In each word the nibbles of columns 2j and 2j + 1 in byte j become those of columns k and k + 4
+// in byte k.
 static inline words4 interleave_nibbles(words4 x) {
   const bytes16 even = (bytes16)(x & 0x0f0f0f0f), odd = (bytes16)(x >> 4 & 0x0f0f0f0f);
   const words4 a = (words4)__builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20,

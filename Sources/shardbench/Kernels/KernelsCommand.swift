@@ -24,14 +24,13 @@ struct KernelsCommand: ParsableCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Formats of the weights: q4, q8, f16, bf16, f32.", valueName: "scheme"))
+    help: ArgumentHelp("Formats of the weights.", valueName: "scheme"))
   var scheme: [WeightFormat] = [.q4, .q8, .f16]
 
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Instruction sets: avx512, avx2, neon, reference; by default the best of this machine.",
-      valueName: "isa"))
+      "Instruction sets; by default the best of this machine.", valueName: "isa"))
   var isa: [InstructionSet] = []
 
   @Option(help: "Numbers of threads, as in 1,2; by default 1 and one per core.")

@@ -56,7 +56,7 @@ struct LoadCommand: ParsableCommand {
 /// Hashes the bytes of a node's blobs from memory, a window at a time.
 struct BlobHashing {
   private let files: [InputFile]
-  private let window = AlignedBuffer(byteCount: 64 << 20)
+  private let window = AlignedBuffer(byteCount: 16 << 20)
   private static let piece = 2 << 20
 
   init(_ package: VerifiedPackage) throws {
@@ -82,11 +82,12 @@ struct BlobHashing {
               start: window.pointer + range.lowerBound, count: range.count))
           try file.read(into: &target, at: start + range.lowerBound)
         }
-        seconds += ContinuousClock().measure {
-          pool.run(chunks: pieces) { piece in
-            window.withBytes { bytes in _ = Digest(of: bytes.extracting(range(piece))) }
-          }
-        }.seconds
+        seconds +=
+          ContinuousClock().measure {
+            pool.run(chunks: pieces) { piece in
+              window.withBytes { bytes in _ = Digest(of: bytes.extracting(range(piece))) }
+            }
+          }.seconds
       }
     }
     return seconds

@@ -29,7 +29,7 @@ struct LoadReport {
   mutating func note(_ shard: LoadedShard, peak: Int?) {
     let planned = try? shard.plan.node(named: shard.node)
     weightBytes = shard.memory.weightBytes(of: planned?.components ?? [])
-    ledgerBytes = planned?.ledger.total ?? 0
+    ledgerBytes = shard.ledger.total
     if let peak { peakBytes = max(peakBytes ?? 0, peak) }
   }
 
