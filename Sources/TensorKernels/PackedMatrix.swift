@@ -15,16 +15,24 @@ import TensorCore
   private let blockScales: AlignedBuffer?
   private let rowScales: AlignedBuffer?
 
-  public init(_ format: WeightFormat, rows: Int, columns: Int) {
+  /// - Parameter arena: where the memory comes from if enough is left there.
+  public init(_ format: WeightFormat, rows: Int, columns: Int, in arena: MemoryArena? = nil) {
     precondition(rows >= 0 && columns >= 0, "a matrix cannot have \(rows) x \(columns) weights")
     self.format = format
     self.rows = rows
     self.columns = columns
     let sizes = Self.sizes(format, rows: rows, columns: columns)
-    codes = AlignedBuffer(byteCount: sizes.codes)
-    blockScales = format == .q8 ? AlignedBuffer(byteCount: sizes.blockScales) : nil
+    codes = AlignedBuffer(byteCount: sizes.codes, in: arena)
+    blockScales = format == .q8 ? AlignedBuffer(byteCount: sizes.blockScales, in: arena) : nil
     let hasScales = format.needsQuantizedActivations
-    rowScales = hasScales ? AlignedBuffer(byteCount: sizes.rowScales) : nil
+    rowScales = hasScales ? AlignedBuffer(byteCount: sizes.rowScales, in: arena) : nil
+  }
+
+  /// What a matrix takes of an arena.
+  public static func arenaByteCount(_ format: WeightFormat, rows: Int, columns: Int) -> Int {
+    let sizes = sizes(format, rows: rows, columns: columns)
+    return MemoryArena.space(sizes.codes) + MemoryArena.space(sizes.blockScales)
+      + MemoryArena.space(sizes.rowScales)
   }
 
   /// Resident bytes of a matrix; the memory ledger counts with it.

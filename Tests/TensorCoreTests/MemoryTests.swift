@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct MemoryTests {
   /// Sizes on both sides of the border between the heap and mapped memory.
-  @Test(arguments: [0, 1, 63, 64, 65, 4096, 4 << 20, (4 << 20) + 1, 9_000_001])
+  @Test(arguments: [0, 1, 63, 64, 65, 4096, 1 << 20, (1 << 20) - 64, 9_000_001])
   func buffersAreAlignedAndZero(byteCount: Int) {
     let buffer = AlignedBuffer(byteCount: byteCount)
     #expect(buffer.byteCount == byteCount)
@@ -13,6 +13,36 @@ import Testing
     }
     #expect(sum == 0)
     buffer.withBytes { #expect($0.byteCount == byteCount) }
+  }
+
+  /// Pieces of an arena do not overlap, outlive it, and come from elsewhere when it is full.
+  @Test func arenasAreSharedPieceByPiece() {
+    let sizes = [100, 0, 64, 3 << 20, 1, 4096]
+    var buffers: [AlignedBuffer] = []
+    do {
+      let arena = MemoryArena(byteCount: sizes.reduce(0) { $0 + MemoryArena.space($1) })
+      // The last does not fit any more.
+      buffers = (sizes + [65]).map { AlignedBuffer(byteCount: $0, in: arena) }
+      let starts = buffers.dropLast().map { unsafe UInt(bitPattern: $0.pointer) }
+      #expect(starts[0] % (2 << 20) == 0)
+      for (index, size) in sizes.enumerated() where index > 0 {
+        #expect(starts[index] == starts[index - 1] + UInt(MemoryArena.space(sizes[index - 1])))
+        #expect(starts[index] + UInt(size) <= starts[0] + UInt(arena.byteCount))
+      }
+      let last = unsafe UInt(bitPattern: buffers[sizes.count].pointer)
+      #expect(last + 65 <= starts[0] || last >= starts[0] + UInt(arena.byteCount))
+    }
+    for (number, buffer) in buffers.enumerated() {
+      buffer.withMutableElements(of: UInt8.self) { span in
+        for index in span.indices { span[index] += UInt8(number + 1) }
+      }
+    }
+    for (number, buffer) in buffers.enumerated() {
+      let isWhole = buffer.withElements(of: UInt8.self) { span in
+        span.indices.allSatisfy { span[$0] == UInt8(number + 1) }
+      }
+      #expect(isWhole && buffer.byteCount == (sizes + [65])[number])
+    }
   }
 
   @Test func buffersKeepWhatIsWritten() {

@@ -76,9 +76,9 @@ public final class LoadedShard: Sendable {
     _ compute: ComputeContext, _ progress: ProgressHandler?
   ) throws -> LoadedTensors {
     var places: [String: TensorPlace] = [:]
-    for tensor in memory.storedTensors(of: components) {
-      places[tensor.name] = TensorPlace(tensor)
-    }
+    let stored = memory.storedTensors(of: components)
+    let arena = MemoryArena(byteCount: TensorPlace.arenaByteCount(stored))
+    for tensor in stored { places[tensor.name] = TensorPlace(tensor, in: arena) }
     try package.readComponents(components, pool: compute.pool, progress: progress) {
       [places] tensor, plane, offset, bytes in
       places[tensor.name]?.store(bytes, plane: plane, at: offset)

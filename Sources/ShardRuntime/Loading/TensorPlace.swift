@@ -13,15 +13,23 @@ final class TensorPlace: Sendable {
   private let matrix: PackedMatrix?
   private let vector: AlignedBuffer?
 
-  init(_ tensor: StoredTensor) {
+  init(_ tensor: StoredTensor, in arena: MemoryArena) {
     self.tensor = tensor
     planes = tensor.planes
     if tensor.shape.count == 2 {
-      matrix = PackedMatrix(tensor.scheme.format, rows: tensor.rows, columns: tensor.columns)
+      matrix = PackedMatrix(
+        tensor.scheme.format, rows: tensor.rows, columns: tensor.columns, in: arena)
       vector = nil
     } else {
       matrix = nil
       vector = AlignedBuffer(byteCount: tensor.byteCount)
+    }
+  }
+
+  /// What the matrices among some tensors take of an arena.
+  static func arenaByteCount(_ tensors: [StoredTensor]) -> Int {
+    tensors.filter { $0.shape.count == 2 }.reduce(0) {
+      $0 + PackedMatrix.arenaByteCount($1.scheme.format, rows: $1.rows, columns: $1.columns)
     }
   }
 

@@ -14,11 +14,20 @@
 @safe public final class AlignedBuffer: @unchecked Sendable {
   public let byteCount: Int
   private let base: UnsafeMutableRawPointer
+  /// Whose memory it is, where it is not the buffer's own.
+  private let arena: MemoryArena?
 
+  /// - Parameter arena: where the memory comes from if enough is left there.
   /// Precondition: `byteCount` is not negative.
-  public init(byteCount: Int) {
+  public init(byteCount: Int, in arena: MemoryArena? = nil) {
     precondition(byteCount >= 0, "a buffer cannot have \(byteCount) bytes")
     self.byteCount = byteCount
+    if let arena, let piece = unsafe arena.take(byteCount) {
+      self.arena = arena
+      unsafe base = piece
+      return
+    }
+    self.arena = nil
     let rounded = max(64, (byteCount + 63) & ~63)
     // Large blocks come from mmap: zero without being touched, and given back whole.
     if rounded >= Self.mappingThreshold {
@@ -38,6 +47,7 @@
   }
 
   deinit {
+    guard arena == nil else { return }
     let rounded = max(64, (byteCount + 63) & ~63)
     if rounded >= Self.mappingThreshold {
       unsafe munmap(base, rounded)
@@ -46,7 +56,7 @@
     }
   }
 
-  private static let mappingThreshold = 4 << 20
+  private static let mappingThreshold = 1 << 20
 
   /// The memory itself, for kernels; valid while the buffer lives.
   @unsafe public var pointer: UnsafeMutableRawPointer { unsafe base }
