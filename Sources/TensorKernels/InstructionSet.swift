@@ -4,17 +4,18 @@ import CKernels
 ///
 /// All of them compute the same bits; `reference` is plain scalar code and their specification.
 public enum InstructionSet: String, CaseIterable, Sendable {
-  case reference, avx2, avx512, neon
+  case reference, avx2, avxvnni, avx512, neon
 
   /// Those that this processor has, best first; `reference` is always the last.
   public static var available: [InstructionSet] {
-    [.avx512, .avx2, .neon, .reference].filter { $0.kernels != nil }
+    [.avx512, .avxvnni, .avx2, .neon, .reference].filter { $0.kernels != nil }
   }
 
   private var index: Int32 {
     switch self {
     case .reference: Int32(CK_REFERENCE)
     case .avx2: Int32(CK_AVX2)
+    case .avxvnni: Int32(CK_AVXVNNI)
     case .avx512: Int32(CK_AVX512)
     case .neon: Int32(CK_NEON)
     }

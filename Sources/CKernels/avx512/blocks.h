@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "../layout/layout.h"
+#include "../shared/fine.h"
 #include "../shared/grids.h"
 #include "../shared/vector.h"
 #include "ck_kernels.h"
@@ -210,15 +211,6 @@ CK_INLINE v16i dot_one_q8(const uint8_t *codes, ck_columns a) {
     low = _mm512_dpbusd_epi32(low, weights, everywhere(a.codes + CK_BLOCK + 4 * i));
   }
   return (v16i)_mm512_add_epi32(_mm512_slli_epi32(high, 6), low);
-}
-
-// Codes c as 32 high bytes (c + 32) >> 6 and then 32 low bytes c - 64 * high.
-CK_INLINE void store_fine(int8_t *codes, v16i first, v16i second) {
-  const v16i high[2] = {(first + 32) >> 6, (second + 32) >> 6};
-  store_bytes(codes, high[0]);
-  store_bytes(codes + 16, high[1]);
-  store_bytes(codes + CK_BLOCK, first - 64 * high[0]);
-  store_bytes(codes + CK_BLOCK + 16, second - 64 * high[1]);
 }
 
 #endif

@@ -21,7 +21,7 @@
 
 enum { CK_F32 = 0, CK_F16 = 1, CK_BF16 = 2, CK_Q8 = 3, CK_Q4 = 4 };
 enum { CK_SILU = 0, CK_GELU_TANH = 1, CK_GELU_ERF = 2, CK_RELU = 3, CK_GELU_QUICK = 4 };
-enum { CK_REFERENCE = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3 };
+enum { CK_REFERENCE = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3, CK_AVXVNNI = 4 };
 
 /// A packed weight matrix: groups of 16 rows, one after the other.
 ///

@@ -6,6 +6,7 @@
 #include <arm_neon.h>
 
 #include "../layout/layout.h"
+#include "../shared/fine.h"
 #include "../shared/grids.h"
 #include "../shared/vector.h"
 #include "ck_kernels.h"
@@ -129,15 +130,6 @@ CK_INLINE v16i dot_one_q8(const uint8_t *codes, ck_columns a) {
   ck_block b;
   load_codes_q8(codes, &b);
   return dot_q8(&b, a.codes);
-}
-
-// Codes c as 32 high bytes (c + 32) >> 6 and then 32 low bytes c - 64 * high.
-CK_INLINE void store_fine(int8_t *codes, v16i first, v16i second) {
-  const v16i high[2] = {(first + 32) >> 6, (second + 32) >> 6};
-  store_bytes(codes, high[0]);
-  store_bytes(codes + 16, high[1]);
-  store_bytes(codes + CK_BLOCK, first - 64 * high[0]);
-  store_bytes(codes + CK_BLOCK + 16, second - 64 * high[1]);
 }
 
 #endif

@@ -21,6 +21,11 @@ static int has_avx2(void) {
   return (b & bit_AVX2) && saves_registers(6);
 }
 
+static int has_avxvnni(void) {
+  uint32_t a, b, c, d;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVXVNNI);
+}
+
 static int has_avx512(void) {
   uint32_t a, b, c, d;
   if (!has_avx2() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
@@ -50,6 +55,8 @@ const ck_kernels *ck_kernels_find(int32_t instruction_set) {
     case CK_REFERENCE: return &ck_reference_kernels;
 #if defined(__x86_64__)
     case CK_AVX2: return has_avx2() ? &ck_avx2_kernels : 0;
+    case CK_AVXVNNI:
+      return has_avxvnni() ? &ck_avxvnni_kernels : has_avx512() ? &ck_avxvnni_evex_kernels : 0;
     case CK_AVX512: return has_avx512() ? &ck_avx512_kernels : 0;
 #elif defined(__aarch64__)
     case CK_NEON: return has_dot_products() ? &ck_neon_kernels : 0;

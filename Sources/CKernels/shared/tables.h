@@ -7,6 +7,8 @@
 extern const ck_kernels ck_reference_kernels;
 #if defined(__x86_64__)
 extern const ck_kernels ck_avx2_kernels;
+extern const ck_kernels ck_avxvnni_kernels;
+extern const ck_kernels ck_avxvnni_evex_kernels;
 extern const ck_kernels ck_avx512_kernels;
 #endif
 #if defined(__aarch64__)
