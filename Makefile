@@ -1,6 +1,6 @@
 # Every target is a few plain commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test check bench predictions format lint fixtures clean coverage
+.PHONY: help deps build demo test check bench predictions neon format lint fixtures clean coverage
 .SILENT:
 
 SWIFT ?= swift
@@ -76,6 +76,18 @@ bench: build ## measure kernels, worker pool, loading and generation on this mac
 predictions: deps ## measure how well plans predict: minutes, on a machine that does nothing else
 	$(SWIFT) build -c release --build-tests
 	SHARD_MEASURE=1 $(SWIFT) test -c release --skip-build --filter Predictions
+
+neon: ## compare the NEON kernels with the reference in an emulator of AArch64 (on x86-64 Debian)
+	set -eu; missing=; \
+	for tool in qemu-aarch64-static aarch64-linux-gnu-gcc; do \
+	  command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	[ -z "$$missing" ] || { echo "install qemu-user-static and gcc-aarch64-linux-gnu"; exit 1; }; \
+	clang=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang; \
+	[ -x "$$clang" ] || clang=clang; mkdir -p .build; \
+	"$$clang" --target=aarch64-linux-gnu -O2 -static -fuse-ld=lld -I Sources/CKernels/include \
+	  -isystem /usr/aarch64-linux-gnu/include Tests/KernelCheck/check.c \
+	  $$(find Sources/CKernels -name '*.c') -o .build/kernel-check -lpthread -lm; \
+	qemu-aarch64-static .build/kernel-check 3
 
 format: ## rewrite the sources in the house's layout
 	$(SWIFT) format format --in-place --recursive --parallel $(CODE)
