@@ -78,15 +78,11 @@ predictions: deps ## measure how well plans predict: minutes, on a machine that 
 	SHARD_MEASURE=1 $(SWIFT) test -c release --skip-build --filter Predictions
 
 neon: ## compare the NEON kernels with the reference in an emulator of AArch64 (on x86-64 Debian)
-	set -eu; missing=; \
-	for tool in qemu-aarch64-static aarch64-linux-gnu-gcc; do \
-	  command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	[ -z "$$missing" ] || { echo "install qemu-user-static and gcc-aarch64-linux-gnu"; exit 1; }; \
-	clang=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang; \
-	[ -x "$$clang" ] || clang=clang; mkdir -p .build; \
-	"$$clang" --target=aarch64-linux-gnu -O2 -static -fuse-ld=lld -I Sources/CKernels/include \
-	  -isystem /usr/aarch64-linux-gnu/include Tests/KernelCheck/check.c \
-	  $$(find Sources/CKernels -name '*.c') -o .build/kernel-check -lpthread -lm; \
+	command -v qemu-aarch64-static aarch64-linux-gnu-gcc >/dev/null || \
+	  { echo "install qemu-user-static and gcc-aarch64-linux-gnu"; exit 1; }
+	"$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang" --target=aarch64-linux-gnu -O2 \
+	  -static -fuse-ld=lld -I Sources/CKernels/include -isystem /usr/aarch64-linux-gnu/include \
+	  Tests/KernelCheck/check.c $$(find Sources/CKernels -name '*.c') -o .build/kernel-check -lpthread -lm
 	qemu-aarch64-static .build/kernel-check 3
 
 format: ## rewrite the sources in the house's layout
