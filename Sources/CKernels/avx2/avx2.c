@@ -8,7 +8,6 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define CK_TABLE ck_avx2_kernels
-#define CK_NARROW_STREAMS 4
 #define CK_TILE_GROUPS 1
 #define CK_TILE_TOKENS 4
 #define CK_TILE_BLOCKS 16

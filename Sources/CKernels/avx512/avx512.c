@@ -11,7 +11,6 @@
 #include "../shared/vector.h"
 
 #define CK_TABLE ck_avx512_kernels
-#define CK_NARROW_STREAMS 2
 #define CK_TILE_GROUPS 2
 #define CK_TILE_TOKENS 4
 #define CK_TILE_BLOCKS 16

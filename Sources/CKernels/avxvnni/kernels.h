@@ -4,7 +4,6 @@
 // All functions that take or give vectors are inlined, so how they would be passed is no matter.
 #pragma clang diagnostic ignored "-Wpsabi"
 
-#define CK_NARROW_STREAMS 4
 #define CK_TILE_GROUPS 1
 #define CK_TILE_TOKENS 4
 #define CK_TILE_BLOCKS 16

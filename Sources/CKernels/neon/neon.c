@@ -9,7 +9,6 @@
 #include "../shared/vector.h"
 
 #define CK_TABLE ck_neon_kernels
-#define CK_NARROW_STREAMS 4
 #define CK_TILE_GROUPS 1
 #define CK_TILE_TOKENS 4
 #define CK_TILE_BLOCKS 32

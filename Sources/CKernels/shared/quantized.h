@@ -3,7 +3,6 @@
 //
 // The instruction set's file defines before:
 //   CK_TILE_GROUPS, CK_TILE_TOKENS  groups of 16 rows and tokens whose sums stay in registers
-//   CK_NARROW_STREAMS               groups read at a time where rows are short: 2 or CK_STREAMS
 //   CK_TILE_BLOCKS                  blocks decoded at a time: those of a tile's groups fit in cache
 //   ck_block                        32 columns of 16 rows, decoded for dot products
 //   void load_block(w, group, block, format, ck_block *)
@@ -27,8 +26,8 @@
 
 // Tokens that use decoded blocks before the next are decoded: their codes stay in cache.
 #define CK_PANEL_TOKENS 128
-// Groups that one token's products read at the same time; fewer do where rows are short enough for
-// the activations to stay in the first cache.
+// Groups that one token's products read at the same time where rows are long; with short rows, whose
+// activations stay in the first cache, one is faster.
 #define CK_STREAMS 4
 #define CK_NARROW_BLOCKS 160
 
@@ -123,16 +122,12 @@ CK_INLINE void stream(const ck_product *p, ptrdiff_t group, ptrdiff_t step, cons
 
 CK_INLINE void multiply_one(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group,
                             const int32_t format) {
-  const int streams = p->weights.blocks > CK_NARROW_BLOCKS ? CK_STREAMS : CK_NARROW_STREAMS;
-  const ptrdiff_t step = (last_group - first_group) / streams;
-  for (ptrdiff_t g = first_group; g < first_group + step; g++) {
-    if (streams == CK_STREAMS) {
-      stream(p, g, step, CK_STREAMS, format);
-    } else {
-      stream(p, g, step, CK_NARROW_STREAMS, format);
-    }
+  const int streams = p->weights.blocks > CK_NARROW_BLOCKS ? CK_STREAMS : 1;
+  const ptrdiff_t step = (last_group - first_group) / CK_STREAMS;
+  for (ptrdiff_t g = first_group; streams > 1 && g < first_group + step; g++) {
+    stream(p, g, step, CK_STREAMS, format);
   }
-  for (ptrdiff_t g = first_group + step * streams; g < last_group; g++) {
+  for (ptrdiff_t g = first_group + (streams > 1 ? step * streams : 0); g < last_group; g++) {
     stream(p, g, 0, 1, format);
   }
 }
