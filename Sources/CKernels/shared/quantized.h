@@ -122,12 +122,12 @@ CK_INLINE void stream(const ck_product *p, ptrdiff_t group, ptrdiff_t step, cons
 
 CK_INLINE void multiply_one(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_group,
                             const int32_t format) {
-  const int streams = p->weights.blocks > CK_NARROW_BLOCKS ? CK_STREAMS : 1;
-  const ptrdiff_t step = (last_group - first_group) / CK_STREAMS;
-  for (ptrdiff_t g = first_group; streams > 1 && g < first_group + step; g++) {
+  const ptrdiff_t step =
+      p->weights.blocks > CK_NARROW_BLOCKS ? (last_group - first_group) / CK_STREAMS : 0;
+  for (ptrdiff_t g = first_group; g < first_group + step; g++) {
     stream(p, g, step, CK_STREAMS, format);
   }
-  for (ptrdiff_t g = first_group + (streams > 1 ? step * streams : 0); g < last_group; g++) {
+  for (ptrdiff_t g = first_group + step * CK_STREAMS; g < last_group; g++) {
     stream(p, g, 0, 1, format);
   }
 }
