@@ -28,6 +28,53 @@ public enum Console {
     return true
   }
 
+  /// Whether standard output has a reader, as far as can be told without writing.
+  public static var outputIsRead: Bool {
+    var output = pollfd(fd: 1, events: 0, revents: 0)
+    guard unsafe poll(&output, 1, 0) > 0 else { return true }
+    return output.revents & Int16(POLLERR | POLLHUP) == 0
+  }
+
+  /// Reads what comes next on standard input, as soon as something is there; empty at its end.
+  ///
+  /// Throws: `FileFault` where it is closed or cannot be read.
+  public static func read(upTo limit: Int = 1 << 16) throws(FileFault) -> [UInt8] {
+    var chunk = [UInt8](repeating: 0, count: limit)
+    while true {
+      let count = unsafe Foundation.read(0, &chunk, limit)
+      if count >= 0 { return Array(chunk[..<count]) }
+      let number = errno
+      if number == EAGAIN {
+        var input = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&input, 1, -1)
+      } else if number != EINTR {
+        throw inputFault(number)
+      }
+    }
+  }
+
+  private static func inputFault(_ number: Int32) -> FileFault {
+    let name = "standard input"
+    guard number != EBADF else {
+      return FileFault(
+        code: "file.closed", message: "\(name) is closed; give it a file or a pipe",
+        exitStatus: .noInput, path: name)
+    }
+    let reason = unsafe String(cString: strerror(number))
+    return FileFault(
+      code: "file.inputOutput",
+      message: "cannot read \(name): \(reason); give it a file or a pipe",
+      exitStatus: .inputOutput, path: name)
+  }
+
+  /// Takes the places of closed standard streams, so that no file opened later is mistaken for
+  /// one of them: reading or writing there fails as on a closed one.
+  static func reserveStandardStreams() {
+    for stream in Int32(0)...2 where fcntl(stream, F_GETFD) < 0 {
+      _ = unsafe open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY)
+    }
+  }
+
   /// Writes progress and diagnostics.
   public static func writeError(_ text: String) {
     FileHandle.standardError.writeIgnoringClosedPipe(text)

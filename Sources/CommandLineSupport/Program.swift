@@ -8,6 +8,7 @@ import TensorCore
 public enum Program {
   /// Runs the program; never returns normally where something failed.
   public static func run<Root: ParsableCommand>(_ root: Root.Type) {
+    Console.reserveStandardStreams()
     let arguments = ArgumentList(Array(CommandLine.arguments.dropFirst()))
     let asJSON = arguments.words.contains("--json")
     do {
@@ -36,6 +37,15 @@ public enum Program {
       if let usage = fault as? UsageFault { Console.writeError("see \(usage.help)\n") }
     }
     Foundation.exit(fault.exitStatus.rawValue)
+  }
+
+  /// Prints an error after which the program goes on: as a sentence, or as JSON on one line.
+  public static func tell(_ fault: any Fault, asJSON: Bool) {
+    if asJSON {
+      Console.write(object(for: fault).serialized(.compact) + "\n")
+    } else {
+      Console.writeError("error: \(singleLine(fault.message))\n")
+    }
   }
 
   /// An error as JSON.

@@ -1,21 +1,22 @@
 import CommandLineSupport
-import Foundation
 import TensorCore
 
 /// Standard input, whole or line by line, and output collected into larger writes.
 enum StandardInput {
   private static let chunkByteCount = 1 << 16
 
-  private static func chunk() -> [UInt8]? {
-    let data = (try? FileHandle.standardInput.read(upToCount: chunkByteCount)) ?? nil
-    guard let data, !data.isEmpty else { return nil }
-    return Array(data)
+  /// What comes next; nil at the end.
+  private static func chunk() throws(FileFault) -> [UInt8]? {
+    let bytes = try Console.read(upTo: chunkByteCount)
+    return bytes.isEmpty ? nil : bytes
   }
 
   /// Everything, as text.
-  static func text() throws(InputFault) -> String {
+  ///
+  /// Throws: `FileFault` where it cannot be read, `InputFault` where it is not UTF-8.
+  static func text() throws -> String {
     var bytes: [UInt8] = []
-    while let chunk = chunk() { bytes += chunk }
+    while let chunk = try chunk() { bytes += chunk }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw InputFault("notUTF8", "standard input is not UTF-8 text; convert it first")
     }
@@ -37,7 +38,7 @@ enum StandardInput {
         output = ""
       }
     }
-    while let chunk = chunk() {
+    while let chunk = try chunk() {
       var rest = chunk[...]
       while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
         line += rest[..<end]

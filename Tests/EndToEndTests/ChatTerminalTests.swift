@@ -18,7 +18,9 @@ private final class Terminal {
     input = FileHandle(fileDescriptor: follower, closeOnDealloc: true)
   }
 
-  func type(_ text: String) throws { try keyboard.write(contentsOf: Data(text.utf8)) }
+  func type(_ text: String) throws { try type(bytes: Array(text.utf8)) }
+
+  func type(bytes: [UInt8]) throws { try keyboard.write(contentsOf: Data(bytes)) }
 }
 
 extension EndToEnd {
@@ -83,6 +85,8 @@ extension EndToEnd {
       try wait(for: "there is no command /nonsense", in: program)
       try terminal.type(String(repeating: "very ", count: 700) + "\n")
       try wait(for: "error: the chat has come to", in: program)
+      try terminal.type(bytes: [0x61, 0xFF, 0x0A])
+      try wait(for: "error: line 3 of standard input is not UTF-8 text", in: program)
       program.send(SIGINT)
       try wait(for: "/exit or Ctrl-D ends the chat", in: program)
       try terminal.type("a fox\n")

@@ -14,7 +14,9 @@ struct ChatCommand: ParsableCommand {
       Each line of standard input is a message; the answer streams to standard output, statistics \
       to standard error. A line may be a command: /reset begins anew, /exit ends, /help lists \
       them. Ctrl-C stops an answer and keeps the chat. With --json each answer is one JSON object \
-      on one line. Answers are sampled as by generate: the most probable tokens by default.
+      on one line. A line that is no message (not UTF-8, or no JSON string with --json-lines) is \
+      an error on its line, and the next one is read; a pipe's chat then ends with status 65. \
+      Answers are sampled as by generate: the most probable tokens by default.
       """)
 
   @OptionGroup var bundle: BundleArgument

@@ -99,15 +99,19 @@ struct StartCommand: ParsableCommand {
       var lines = InputLines()
       while !interruption.isRequested {
         Console.writeError("> ")
-        guard let line = try lines.next(isInterrupted: { interruption.isRequested }) else { break }
-        let ids = try model.encode(line, addSpecialTokens: true)
-        if !line.isEmpty { try briefly.run(ids) }
+        do {
+          let next = try lines.next(isInterrupted: { interruption.isRequested })
+          guard let line = next else { break }
+          let ids = try model.encode(line, addSpecialTokens: true)
+          if !line.isEmpty { try briefly.run(ids) }
+        } catch let fault as TextFault {
+          // The line is gone; the next may be better.
+          Program.tell(fault, asJSON: false)
+        }
       }
       return
     }
-    guard var text = prompt ?? PromptInput.text() else {
-      throw TextFault.notUTF8("standard input")
-    }
+    var text = try prompt ?? PromptInput.text()
     if text.isEmpty {
       text = Self.example
       common.note("no prompt on standard input; beginning with \"\(text)\"")

@@ -15,6 +15,8 @@ struct ChatLoop {
   private let stop = AnswerStop()
   private var lines = InputLines()
   private var turn = 0
+  /// Whether somebody still reads the answers.
+  private var isRead = true
   private let isTerminal = Console.inputIsTerminal
 
   init(
@@ -42,21 +44,47 @@ struct ChatLoop {
     }
   }
 
-  /// Throws: what ends the chat. At a terminal that is only the loss of a node; elsewhere the
-  ///   first message that cannot be answered ends it too.
+  /// Answers until the input ends, or nobody reads the answers any more.
+  ///
+  /// A line that is no message is told and passed over; where nobody typed it, the exit status
+  /// says in the end that there was one.
+  ///
+  /// Throws: what ends the chat. At a terminal that is the loss of a node or of the input;
+  ///   elsewhere the first message that cannot be answered ends it too.
   mutating func run() throws {
     interruption.onInterrupt { [stop] in stop.interrupt() }
     if isTerminal { common.note("type a message; Ctrl-C stops an answer, /help lists commands") }
-    while !interruption.isRequested, let line = try nextLine() {
-      if !readsJSON, let command = Command.allCases.first(where: { $0.text == line.trimmed }) {
-        if command == .exit { return }
-        follow(command)
-      } else if isTerminal, !readsJSON, Self.looksLikeCommand(line.trimmed) {
-        common.note("there is no command \(line.trimmed); /help lists those there are")
-      } else if !line.trimmed.isEmpty {
-        try answer(try message(line))
+    var hasBadLine = false
+    do {
+      while !interruption.isRequested, isRead {
+        do {
+          guard let line = try nextLine(), try take(line) else { break }
+        } catch let fault as TextFault {
+          hasBadLine = true
+          Program.tell(fault, asJSON: common.json)
+        }
       }
+    } catch let fault as any Fault where common.json {
+      // The other objects stand on one line each; so does this one.
+      Program.tell(fault, asJSON: true)
+      throw ExitCode(fault.exitStatus.rawValue)
     }
+    if hasBadLine, !isTerminal, isRead { throw ExitCode(ExitStatus.badData.rawValue) }
+  }
+
+  /// Follows a command or answers a message; false where the chat ends.
+  private mutating func take(_ line: String) throws -> Bool {
+    let word = line.trimmed
+    if !readsJSON, let command = Command.allCases.first(where: { $0.text == word }) {
+      follow(command)
+      return command != .exit
+    }
+    if isTerminal, !readsJSON, Self.looksLikeCommand(word) {
+      common.note("there is no command \(word); /help lists those there are")
+    } else if !word.isEmpty {
+      try answer(try message(line))
+    }
+    return true
   }
 
   private mutating func nextLine() throws -> String? {
@@ -95,11 +123,7 @@ struct ChatLoop {
       turn += 1
       report(result)
     } catch let fault as any Fault where isTerminal && Self.isSurvivable(fault) {
-      Console.writeError("error: \(fault.message)\n")
-    } catch let fault as any Fault where common.json {
-      // The other objects stand on one line each; so does this one.
-      Console.write(Program.object(for: fault).serialized(.compact) + "\n")
-      throw ExitCode(fault.exitStatus.rawValue)
+      Program.tell(fault, asJSON: common.json)
     }
   }
 
@@ -112,21 +136,25 @@ struct ChatLoop {
     var output = StreamOutput()
     let isSilent = common.json
     var hasBegun = false
-    defer { output.finishLine() }
+    defer {
+      output.finishLine()
+      isRead = isRead && output.isOpen
+    }
     return try model.run {
       try conversation.answer(message) { step in
         // Many vocabularies begin a text with a space.
         let text = hasBegun ? step.text : String(step.text.drop { $0 == " " })
         hasBegun = hasBegun || !text.isEmpty
         if !isSilent { output.write(text) }
-        return output.isOpen && !interruption.isRequested && !stop.isRequested
+        let hasReader = isSilent ? Console.outputIsRead : output.isOpen
+        return hasReader && !interruption.isRequested && !stop.isRequested
       }
     }
   }
 
-  private func report(_ result: GenerationResult) {
+  private mutating func report(_ result: GenerationResult) {
     if common.json {
-      Console.write(ChatReport(turn: turn, result: result).line)
+      isRead = Console.writeWhileRead(ChatReport(turn: turn, result: result).line)
     } else {
       let report = GenerationReport(
         result: result, plan: model.shard.plan, loadSeconds: nil,

@@ -7,10 +7,19 @@ enum PromptInput {
   ///
   /// A pipe that nobody writes to within a second counts as empty, because whoever started this
   /// program may have left one open without meaning it.
-  static func text() -> String? {
+  ///
+  /// Throws: `FileFault` where it cannot be read, `TextFault` where it is not UTF-8.
+  static func text() throws -> String {
     guard isReadable(withinMilliseconds: 1000) else { return "" }
-    let data = (try? FileHandle.standardInput.readToEnd()) ?? Data()
-    guard var text = String(validating: data, as: UTF8.self) else { return nil }
+    var bytes: [UInt8] = []
+    while true {
+      let chunk = try Console.read()
+      if chunk.isEmpty { break }
+      bytes += chunk
+    }
+    guard var text = String(validating: bytes, as: UTF8.self) else {
+      throw TextFault.notUTF8("standard input")
+    }
     if text.hasSuffix("\n") || text.hasSuffix("\r\n") { text.removeLast() }
     return text
   }
