@@ -84,7 +84,7 @@ extension EndToEnd {
       try terminal.type("/nonsense\n")
       try wait(for: "there is no command /nonsense", in: program)
       try terminal.type(String(repeating: "very ", count: 700) + "\n")
-      try wait(for: "error: the chat has come to", in: program)
+      try wait(for: "error: this message alone comes to", in: program)
       try terminal.type(bytes: [0x61, 0xFF, 0x0A])
       try wait(for: "error: line 3 of standard input is not UTF-8 text", in: program)
       program.send(SIGINT)

@@ -158,6 +158,26 @@ extension EndToEnd {
       #expect(run.errors.contains("error: the chat has come to"))
     }
 
+    /// What no chat could hold is told before the model is loaded.
+    @Test func chatsThatCannotBeginAreNotBegun() throws {
+      let bundle = try ChatModels.shared.get().bundles[0]
+      let long = String(repeating: "very ", count: 700)
+      let system = try ProgramRun.run(
+        "shardrun", ["chat", bundle, "--system", long], input: "a fox\n")
+      #expect(system.status == 78 && system.output.isEmpty)
+      #expect(system.errors.contains("error: the system's message alone comes to"))
+      let message = try ProgramRun.run("shardrun", ["chat", bundle], input: long + "\n")
+      #expect(message.status == 78 && message.output.isEmpty)
+      #expect(message.errors.contains("error: this message alone comes to"))
+      #expect(!message.errors.contains("new chat"), "\(message.errors)")
+      let directory = try TemporaryDirectory()
+      let file = directory.appending("empty.jinja")
+      try Directory.writeAtomically([], to: file)
+      let empty = try ProgramRun.run(
+        "shardrun", ["chat", bundle, "--template", file], input: "a fox\n")
+      #expect(empty.status == 65 && empty.errors.contains("empty.jinja writes nothing"))
+    }
+
     /// generation_config.json may name several tokens, which end answers as the template's does.
     @Test func everyEndOfAnAnswerIsTaken() throws {
       let directory = try TemporaryDirectory()

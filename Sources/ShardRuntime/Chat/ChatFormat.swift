@@ -13,6 +13,36 @@ public struct ChatFormat: Sendable {
     endOfTurn = template.endOfTurn(tokenizer)
   }
 
+  /// The template's name, for faults.
+  var templateName: String { template.name }
+
+  /// Tries the template on a first message, before a model is loaded for it.
+  ///
+  /// - Parameter context: positions that were planned for; the model itself has `modelContext`.
+  /// Throws: `TokenizationFault` where the template refuses the chat, `GenerationFault` where it
+  ///   writes nothing or the system's message is too long.
+  public func check(
+    system: String?, date: ChatDate?, context: Int, modelContext: Int?
+  ) throws {
+    let told = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
+    let ids = try prompt(told + [ChatMessage(role: "user", content: "Hello")], date: date)
+    guard !ids.isEmpty else { throw GenerationFault.emptyChat(template: templateName) }
+    let limits = SequenceLimits(
+      context: context, vocabularySize: tokenizer.vocabularySize, modelContext: modelContext)
+    if let fault = systemTooLong(told, date: date, limits: limits) { throw fault }
+  }
+
+  /// Nil where the messages that a chat begins with leave room for others.
+  func systemTooLong(
+    _ beginning: [ChatMessage], date: ChatDate?, limits: SequenceLimits
+  ) -> GenerationFault? {
+    guard !beginning.isEmpty,
+      let ids = try? prompt(beginning + [ChatMessage(role: "user", content: "")], date: date),
+      ids.count > limits.context
+    else { return nil }
+    return .messageTooLong("the system's message", tokens: ids.count, limits: limits)
+  }
+
   /// The ids of a chat up to where an answer begins. The template writes special tokens itself.
   ///
   /// Throws: `TokenizationFault` where the template refuses the chat or uses an unknown construct.

@@ -71,8 +71,9 @@ public struct Conversation {
     let asked = messages + [ChatMessage(role: "user", content: message)]
     let prompt = try format.prompt(asked, date: settings.date)
     guard prompt.count <= limits.context else {
-      throw GenerationFault.chatTooLong(tokens: prompt.count, limits: limits)
+      throw tooLong(asked, tokens: prompt.count)
     }
+    guard !prompt.isEmpty else { throw GenerationFault.emptyChat(template: format.templateName) }
     let request = GenerationRequest(
       promptIds: prompt, maximumTokens: settings.maximumTokens ?? .max,
       sampling: settings.sampling, stopIds: stopIds)
@@ -83,5 +84,19 @@ public struct Conversation {
       messages = asked + [ChatMessage(role: "assistant", content: text)]
     }
     return result
+  }
+
+  /// Says whether the whole chat is too long, or alone its last message or the system's.
+  private func tooLong(_ asked: [ChatMessage], tokens: Int) -> GenerationFault {
+    let beginning = Self.beginning(settings)
+    if let fault = format.systemTooLong(beginning, date: settings.date, limits: limits) {
+      return fault
+    }
+    if let ids = try? format.prompt(beginning + asked.suffix(1), date: settings.date),
+      ids.count > limits.context
+    {
+      return .messageTooLong("this message", tokens: ids.count, limits: limits)
+    }
+    return .chatTooLong(tokens: tokens, limits: limits)
   }
 }

@@ -46,6 +46,24 @@ public struct GenerationFault: Fault {
         + "bundle was planned for; " + advice("begin a new chat", tokens: tokens, limits))
   }
 
+  /// A message that no chat has room for. The tokens count what the template adds.
+  static func messageTooLong(
+    _ what: String, tokens: Int, limits: SequenceLimits
+  ) -> GenerationFault {
+    GenerationFault(
+      "longerThanContext", .doesNotFit,
+      "\(what) alone comes to \(tokens) tokens in the template, more than the \(limits.context) "
+        + "positions that this bundle was planned for; "
+        + advice("shorten it", tokens: tokens, limits))
+  }
+
+  static func emptyChat(template: String) -> GenerationFault {
+    GenerationFault(
+      "emptyChat", .badData,
+      "\(template) writes nothing for this chat, so that there is no token to start from; give "
+        + "another with --template FILE", context: ["file": template])
+  }
+
   /// What to do, without advice that the planner would refuse.
   private static func advice(_ first: String, tokens: Int, _ limits: SequenceLimits) -> String {
     guard let most = limits.modelContext, tokens > most else {

@@ -79,7 +79,7 @@ extension Tokenizer {
   public var chatTemplate: ChatTemplate? {
     get throws(TokenizationFault) {
       guard let source = settings.chatTemplates["default"] else { return nil }
-      return try ChatTemplate(source, name: "chat_template")
+      return try ChatTemplate(source, name: settings.chatTemplatePlace)
     }
   }
 

@@ -16,6 +16,8 @@ struct TokenizerSettings: Sendable {
   var endIDs: [Int32] = []
   /// Chat templates by name; the unnamed one is `default`.
   var chatTemplates: [String: String] = [:]
+  /// Where the default one stands.
+  var chatTemplatePlace = "chat_template"
 
   static let roles = [
     "bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token",
@@ -29,7 +31,10 @@ struct TokenizerSettings: Sendable {
       try read(configuration, file: files.displayName("tokenizer_config.json"))
     }
     if let generation = try files.object("generation_config.json") { readIDs(generation) }
-    if let template = files.text("chat_template.jinja") { chatTemplates["default"] = template }
+    if let template = files.text("chat_template.jinja") {
+      chatTemplates["default"] = template
+      chatTemplatePlace = files.displayName("chat_template.jinja")
+    }
   }
 
   private mutating func readRoles(_ object: JSONObject) {
@@ -61,6 +66,7 @@ struct TokenizerSettings: Sendable {
         addedTokens.append(try AddedToken(value, id: id, file: file))
       }
     }
+    chatTemplatePlace = "chat_template in \(file)"
     switch object["chat_template"] {
     case .string(let template): chatTemplates["default"] = template
     case .array(let templates):

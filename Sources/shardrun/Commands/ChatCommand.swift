@@ -79,8 +79,9 @@ struct ChatCommand: ParsableCommand {
       throw TextFault.noTemplate(package.directory, names: tokenizer.chatTemplateNames)
     }
     let format = ChatFormat(tokenizer: tokenizer, template: template)
-    let told = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
-    _ = try format.prompt(told + [ChatMessage(role: "user", content: "Hello")], date: .now)
+    try format.check(
+      system: system, date: .now, context: package.plan.settings.context,
+      modelContext: package.plan.facts.contextLength)
     return format
   }
 }

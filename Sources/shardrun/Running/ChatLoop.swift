@@ -62,6 +62,7 @@ struct ChatLoop {
         } catch let fault as TextFault {
           hasBadLine = true
           Program.tell(fault, asJSON: common.json)
+          isRead = isRead && Console.outputIsRead
         }
       }
     } catch let fault as any Fault where common.json {

@@ -136,6 +136,48 @@ import Tokenization
     #expect(try chat.answer("a").finishReason == .context)
   }
 
+  /// A new chat would not help, so nobody is told to begin one.
+  @Test func aMessageThatNoChatHoldsIsNamed() throws {
+    let limits = (context: 20, modelContext: 100)
+    var chat = try conversation(
+      CountingRunner(vocabularySize: 9), context: limits.context,
+      modelContext: limits.modelContext)
+    _ = try chat.answer("cab")
+    let long = String(repeating: "abc", count: 10)
+    let fault = try #require(throws: GenerationFault.self) { try chat.answer(long) }
+    #expect(fault.exitStatus == .doesNotFit)
+    #expect(fault.message.hasPrefix("this message alone comes to 32 tokens"), "\(fault.message)")
+    #expect(fault.message.contains("20 positions") && fault.message.contains("--context 32"))
+    #expect(!fault.message.contains("new chat"))
+
+    let template = "{% for m in messages %}{{ m.content }}<u>{% endfor %}"
+    var told = try conversation(
+      CountingRunner(vocabularySize: 9), context: limits.context, template: template,
+      settings: Conversation.Settings(system: long))
+    let system = try #require(throws: GenerationFault.self) { try told.answer("a") }
+    #expect(
+      system.message.hasPrefix("the system's message alone comes to 32"), "\(system.message)")
+    let format = ChatFormat(
+      tokenizer: try Self.tokenizer(), template: try ChatTemplate(template, name: "test"))
+    try format.check(system: "ab", date: nil, context: 20, modelContext: nil)
+    #expect(throws: GenerationFault.self) {
+      try format.check(system: long, date: nil, context: 20, modelContext: nil)
+    }
+  }
+
+  @Test func aTemplateThatWritesNothingIsNamed() throws {
+    let template = "{{ '' }}"
+    var chat = try conversation(CountingRunner(vocabularySize: 9), template: template)
+    let fault = try #require(throws: GenerationFault.self) { try chat.answer("a") }
+    #expect(fault.code == "generation.emptyChat" && fault.exitStatus == .badData)
+    #expect(fault.message.contains("--template") && !fault.message.contains("--token-ids"))
+    let format = ChatFormat(
+      tokenizer: try Self.tokenizer(), template: try ChatTemplate(template, name: "test"))
+    #expect(throws: GenerationFault.self) {
+      try format.check(system: nil, date: nil, context: 20, modelContext: nil)
+    }
+  }
+
   @Test func lossesEndNothingButTheAnswer() throws {
     let runner = CountingRunner(vocabularySize: 9)
     var chat = try conversation(runner)
