@@ -84,6 +84,20 @@ extension EndToEnd {
       #expect(second == first * 13)
     }
 
+    /// Where this machine stands for three, its speed says nothing of theirs.
+    @Test func onlyThePlannedMachineIsCompared() throws {
+      let models = try PreparedModels.shared.get()
+      for split in [[2, 2, 2], [6]] {
+        let run = try shardrun([
+          "bench", try models.bundle(bits: 4, split: split), "--json", "--repetitions", "1",
+          "--prompt-tokens", "8", "--generate-tokens", "4",
+        ])
+        let drift = try #require(try JSONParsing().parse(run.output)["token_drift"]?.double)
+        let isTold = run.errors.contains("than predicted")
+        #expect(isTold == (split.count == 1 && abs(drift) > 0.25), "\(drift): \(run.errors)")
+      }
+    }
+
     @Test func whatCannotBeMeasuredIsRefused() throws {
       let models = try PreparedModels.shared.get()
       let divided = try models.bundle(bits: 4, split: [2, 2, 2])

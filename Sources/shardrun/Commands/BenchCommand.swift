@@ -58,7 +58,9 @@ struct BenchCommand: ParsableCommand {
       } else {
         Console.write(report.text)
       }
-      if let warning = report.drift.warning { common.note("warning: \(warning)") }
+      if !model.standsForOthers, let warning = report.drift.warning {
+        common.note("warning: \(warning)")
+      }
     }
   }
 
