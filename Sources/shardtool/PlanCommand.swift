@@ -50,6 +50,7 @@ struct PlanCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
+    try PlanOutputs(plan: output, nodes: nodesOutput, svg: svg).check()
     var cluster = try plan.cluster(common)
     let source = try CheckpointFootprint(QuantizedCheckpoint(directory: checkpoint))
     var request = try plan.request(for: source.facts)
@@ -63,7 +64,6 @@ struct PlanCommand: ParsableCommand {
     let planner = Planner(source: source, cluster: cluster)
     request.previous = try previous.map { try ShardPlan.read(from: $0) }
     let report = try planner.report(request)
-    try refuseForeignFile()
     try report.plan.write(to: output)
     if let nodesOutput { try cluster.write(to: nodesOutput) }
     if let svg {
@@ -75,18 +75,5 @@ struct PlanCommand: ParsableCommand {
       Console.write(PlanText.render(report))
       common.note("plan written to \(output)")
     }
-  }
-
-  /// A plan replaces a plan, and no other file.
-  private func refuseForeignFile() throws {
-    guard Directory.isFile(output) else { return }
-    let file = try InputFile(path: output)
-    let bytes = try file.bytes(at: 0, count: min(file.byteCount, 4 << 20))
-    let schema = try? JSONParsing().parse(bytes)["schema"]?.string
-    guard schema?.hasPrefix("shardtool.plan") != true else { return }
-    throw FileFault(
-      code: "plan.foreignFile",
-      message: "\(output) exists and is no plan; give another --output or remove it",
-      exitStatus: .cannotCreate, path: output)
   }
 }

@@ -52,6 +52,11 @@ struct PlanOptions: ParsableArguments {
 
   /// The machines: equal ones, or those of a file.
   func cluster(_ common: CommonOptions) throws -> Cluster {
+    let isNumber = nodes?.drop { "+-".contains($0) }.allSatisfy { $0.isWholeNumber } ?? false
+    if let nodes, isNumber, Int(nodes) == nil {
+      throw ValidationError(
+        "--nodes takes a number from 1 to \(Cluster.maximumNodeCount) or a file, not \"\(nodes)\".")
+    }
     if let nodes, Int(nodes) == nil { return try clusterFromFile(nodes) }
     guard let ram else {
       throw ValidationError("Say how much memory each node has, such as --ram 8G.")

@@ -48,6 +48,13 @@ public struct PlanPicture: Sendable {
       """
   }
 
+  /// Whether a file begins as `svg` does.
+  public static func isPicture(_ bytes: [UInt8]) -> Bool {
+    let lines = String(decoding: bytes.prefix(1000), as: UTF8.self).split(separator: "\n")
+    return lines.count > 1 && lines[0].hasPrefix("<svg xmlns=\"http://www.w3.org/2000/svg\" ")
+      && lines[1].hasPrefix("<defs><marker id=\"tip\" ")
+  }
+
   private mutating func draw() {
     let rate = Quantity.fixed(plan.prediction.tokensPerSecond, digits: 1)
     text(
