@@ -11,9 +11,8 @@ struct CalibrationTests {
 
   private func result(
     weightBytes: Int? = nil, decode: [Double], prefill: [Double], messages: Double = 0.004,
-    names: [String] = ["node-0", "node-1"]
+    names: [String] = ["node-0", "node-1"], starts: [Int] = [0, 16], ends: [Int] = [16, 32]
   ) -> JSONValue {
-    let cuts = [0, 16, 32]
     let read = 32 * 123_000_000 + 139_000_000
     return [
       "schema": "shardrun.bench/1", "prompt_tokens": 512, "generate_tokens": 64,
@@ -22,8 +21,8 @@ struct CalibrationTests {
       "nodes": .array(
         names.indices.map { index in
           [
-            "name": .string(names[index]), "first_layer": JSONValue(cuts[index]),
-            "layer_count": JSONValue(cuts[index + 1] - cuts[index]),
+            "name": .string(names[index]), "first_layer": JSONValue(starts[index]),
+            "layer_count": JSONValue(ends[index] - starts[index]),
             "decode_seconds_per_token": .double(decode[index]),
             "prefill_seconds_per_token": .double(prefill[index]),
           ]
@@ -70,6 +69,27 @@ struct CalibrationTests {
     #expect(again.link(from: 0, to: 1) == corrected.cluster.link(from: 0, to: 1))
   }
 
+  @Test("what a very slow run makes of a slow profile can be read again")
+  func staysBelievable() throws {
+    let slow = ComputeProfile(
+      weightBytesPerSecond: 1_000_000_000_000, operationsPerSecond: 1_000_000_000_000,
+      layerNanoseconds: 1_000_000, passNanoseconds: 590_000_000_000)
+    let nodes = ["node-0", "node-1"].map {
+      NodeProfile(name: $0, ramBytes: 8 << 30, compute: slow)
+    }
+    let run = try RunMeasurement(
+      json: result(decode: [3600, 3600], prefill: [0.01, 0.02]), source: "run.json")
+    let corrected = try Calibration(
+      try Cluster(nodes: nodes, allTakePart: true), by: run,
+      footprint: model.footprint(for: settings), source: "run.json")
+    let compute = corrected.cluster.nodes[0].compute
+    #expect(compute.passNanoseconds == NodeProfile.nanosecondRange.upperBound)
+    let again = try Cluster(json: corrected.cluster.json, source: "nodes.json") { _ in
+      throw TestFailure()
+    }
+    #expect(again.nodes == corrected.cluster.nodes)
+  }
+
   private struct TestFailure: Error {}
 
   @Test("runs of other models or nodes, and nonsense, are bad data")
@@ -90,6 +110,19 @@ struct CalibrationTests {
       result(weightBytes: 1 << 30, decode: [0.1, 0.1], prefill: [0, 0]), "another model")
     refuses(
       result(decode: [0.1, 0.1], prefill: [0, 0], names: ["node-0", "laptop"]), "laptop")
+    refuses(
+      result(decode: [0.1, 0.1], prefill: [0, 0], names: ["node-0", "node-0"]),
+      "node-0 stands there twice")
+    for (starts, ends, words) in [
+      ([0, 20], [16, 32], "node-1 begins with layer 20, where layer 16 follows"),
+      ([0, 8], [16, 32], "node-1 begins with layer 8, where layer 16 follows"),
+      ([2, 16], [16, 32], "node-0 begins with layer 2, where layer 0 follows"),
+      ([0, 16], [16, 30], "its nodes have 30 layers, this one has 32"),
+      ([0, 16], [16, 40], "its nodes have 40 layers, this one has 32"),
+    ] {
+      refuses(
+        result(decode: [0.1, 0.1], prefill: [0, 0], starts: starts, ends: ends), words)
+    }
     refuses(result(decode: [-1, 0.1], prefill: [0, 0]), "decode_seconds_per_token")
     refuses(result(decode: [.infinity, 0.1], prefill: [0, 0]), "decode_seconds_per_token")
     refuses(["schema": "shardrun.generate/1"], "schema")

@@ -70,16 +70,38 @@ public struct Calibration: Sendable {
   ) throws(PlanFault) {
     let parts = [footprint.embedding, footprint.head] + footprint.layers
     let bytes = parts.reduce(0) { $0 + $1.readBytes.values.reduce(0, +) }
-    let layers = footprint.layers.count
-    guard abs(bytes - run.weightBytesPerToken) <= bytes / 100,
-      run.nodes.first?.layers.lowerBound == 0, run.nodes.last?.layers.upperBound == layers,
-      run.nodes.allSatisfy({ $0.layers.upperBound <= layers })
-    else {
+    guard abs(bytes - run.weightBytesPerToken) <= bytes / 100 else {
       throw PlanFault.badData(
         "badMeasurement",
         "the run was of another model: it read "
           + "\(Quantity.describe(bytes: run.weightBytesPerToken)) a token, this one reads "
           + "\(Quantity.describe(bytes: bytes))", source: source)
+    }
+    try requireEveryLayer(of: footprint.layers.count, run, source)
+  }
+
+  /// Each layer was computed by one node, in order, and no node stands there twice.
+  private static func requireEveryLayer(
+    of count: Int, _ run: RunMeasurement, _ source: String
+  ) throws(PlanFault) {
+    func fault(_ what: String) -> PlanFault {
+      PlanFault.badData(
+        "badMeasurement", "\(what); give what shardrun bench --json printed", source: source)
+    }
+    var names: Set<String> = []
+    var next = 0
+    for node in run.nodes {
+      guard names.insert(node.name).inserted else { throw fault("\(node.name) stands there twice") }
+      guard node.layers.lowerBound == next else {
+        throw fault(
+          "\(node.name) begins with layer \(node.layers.lowerBound), where layer \(next) follows")
+      }
+      next = node.layers.upperBound
+    }
+    guard next == count else {
+      throw fault(
+        "the run was of another model: its nodes have \(Quantity.count(next, "layer")), this one "
+          + "has \(count)")
     }
   }
 
@@ -99,22 +121,25 @@ extension ComputeProfile {
       min(max(Double(rate) * factor, Double(range.lowerBound)), Double(range.upperBound)))
   }
 
+  static func scaledTime(_ nanoseconds: Int, by factor: Double) -> Int {
+    Int(min(Double(nanoseconds) * factor, Double(NodeProfile.nanosecondRange.upperBound)))
+  }
+
   /// Makes everything that counts for a token slower by a factor.
   fileprivate mutating func slowDown(by factor: Double) {
     weightBytesPerSecond = Self.scaled(weightBytesPerSecond, by: 1 / factor)
     weightBytesPerSecondByScheme = weightBytesPerSecondByScheme.mapValues {
       Self.scaled($0, by: 1 / factor)
     }
-    layerNanoseconds = Int(Double(layerNanoseconds) * factor)
-    passNanoseconds = Int(Double(passNanoseconds) * factor)
+    layerNanoseconds = Self.scaledTime(layerNanoseconds, by: factor)
+    passNanoseconds = Self.scaledTime(passNanoseconds, by: factor)
   }
 }
 
 extension LinkProfile {
   fileprivate func slower(by factor: Double) -> LinkProfile {
     LinkProfile(
-      roundTripNanoseconds: min(
-        Int(Double(roundTripNanoseconds) * factor), NodeProfile.nanosecondRange.upperBound),
+      roundTripNanoseconds: ComputeProfile.scaledTime(roundTripNanoseconds, by: factor),
       bytesPerSecond: ComputeProfile.scaled(bytesPerSecond, by: 1 / factor))
   }
 }
