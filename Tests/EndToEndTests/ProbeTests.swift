@@ -92,11 +92,17 @@ extension EndToEnd {
       #expect(error["error"]?["message"]?.string?.contains("127.0.0.1:1") == true)
       for arguments in [
         ["--peer", "nowhere"], ["--listen", "a:b"], ["--peer", "a:1", "--listen", "a:2"],
-        ["--peer", "a:1", "--name", "x"], ["--name", "-"], ["--reserve", "99999G"],
+        ["--peer", "a:1", "--output", "x"], ["--listen", "127.0.0.1:0", "--output", "x"],
+        ["--peer", "a:1", "--name", "x"], ["--output", ""], ["--name", "-"],
+        ["--reserve", "99999G"],
       ] {
         let run = try ProgramRun.run("shardrun", ["probe"] + arguments)
         #expect(run.status == 64, "\(arguments): \(run.errors)")
       }
+      // Before anything is measured.
+      let lost = try ProgramRun.run("shardrun", ["probe", "--output", "/nonexistent/node.json"])
+      #expect(lost.status == 73 && lost.output.isEmpty && !lost.errors.contains("measuring"))
+      #expect(lost.errors.contains("there is no directory /nonexistent"), "\(lost.errors)")
     }
   }
 }

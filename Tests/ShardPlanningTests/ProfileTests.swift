@@ -161,6 +161,10 @@ struct ProfileTests {
     for text in ["", "1Gbit/s", "fast,300us", "1Gbit/s,never", "1Gbit/s,300us,x", "0B/s,1us"] {
       #expect(throws: PlanFault.self, "\(text)") { try LinkProfile(argument: text) }
     }
+    for rate in [1000, 49_999, 999_999, 1_000_000, 110_000_000, 1_000_000_000_000_000] {
+      let link = LinkProfile(roundTripNanoseconds: 25_000, bytesPerSecond: rate)
+      #expect(try LinkProfile(argument: link.argument) == link, "\(link.argument)")
+    }
     #expect(LinkProfile.gigabitEthernet.nanoseconds(bytes: 0) == 150_000)
     let huge = LinkProfile(roundTripNanoseconds: 0, bytesPerSecond: 1000)
     #expect(huge.nanoseconds(bytes: 1 << 60) == 1 << 48)

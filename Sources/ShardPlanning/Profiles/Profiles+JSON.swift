@@ -133,8 +133,11 @@ extension LinkProfile {
 
   /// The link as `--link` takes it.
   public var argument: String {
-    "\(Quantity.fixed(Double(bytesPerSecond) * 1e-6, digits: 1))MB/s,"
-      + "\(Quantity.fixed(Double(roundTripNanoseconds) * 1e-3, digits: 0))us"
+    let rate =
+      bytesPerSecond < 1_000_000
+      ? "\(bytesPerSecond)B/s"
+      : "\(Quantity.fixed(Double(bytesPerSecond) * 1e-6, digits: 1))MB/s"
+    return "\(rate),\(Quantity.fixed(Double(roundTripNanoseconds) * 1e-3, digits: 0))us"
   }
 
   /// A link as `--link` takes it: rate and time of a round trip, such as `1Gbit/s,300us`.

@@ -14,9 +14,11 @@ public struct LinkMeasurement: Sendable, Equatable {
 
   /// The link in the planner's terms: the slower of the two directions counts.
   public var profile: LinkProfile {
-    LinkProfile(
+    let rates = NodeProfile.rateRange
+    let rate = Int(min(rateThere, rateBack))
+    return LinkProfile(
       roundTripNanoseconds: Int(roundTripMedian.inSeconds * 1e9),
-      bytesPerSecond: max(1, Int(min(rateThere, rateBack))))
+      bytesPerSecond: min(max(rate, rates.lowerBound), rates.upperBound))
   }
 }
 

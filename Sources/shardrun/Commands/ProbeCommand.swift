@@ -51,8 +51,10 @@ struct ProbeCommand: ParsableCommand {
     if listen != nil, peer != nil {
       throw ValidationError("--listen and --peer exclude each other.")
     }
-    if listen != nil || peer != nil, name != nil || vram != nil || reserve != nil {
-      throw ValidationError("--name, --vram and --reserve belong to a machine, not to a link.")
+    let isOfMachine = name != nil || vram != nil || reserve != nil || output != nil
+    if listen != nil || peer != nil, isOfMachine {
+      throw ValidationError(
+        "--name, --vram, --reserve and --output belong to a machine, not to a link.")
     }
   }
 
@@ -63,6 +65,7 @@ struct ProbeCommand: ParsableCommand {
   }
 
   private func measureNode() throws {
+    if let output { try OutputPlace.check(output, option: "--output") }
     let compute = try ComputeContext(
       threads: self.compute.threads ?? WorkerPool.defaultThreadCount)
     var profile = try NodeProfile(
