@@ -23,6 +23,8 @@ struct QuantizePlan: Sendable {
   }
 
   let files: [File]
+  /// The ids that the model knows.
+  let vocabularySize: Int
   /// Sentences about what is odd, but no obstacle.
   let warnings: [String]
 
@@ -63,6 +65,7 @@ struct QuantizePlan: Sendable {
           component: component, name: Self.fileName(index, of: components.count), jobs: jobs))
     }
     self.files = files
+    vocabularySize = architecture.dimensions.vocabularySize
     try Self.refuseContradictions(checkpoint, files, used: usedSources)
     warnings = Self.warnings(checkpoint, used: usedSources)
   }

@@ -27,7 +27,9 @@ public struct Quantizer: Sendable {
     plan = try QuantizePlan(checkpoint, recipe: recipe)
     warnings =
       try plan.warnings
-      + TokenizerCheck.run(checkpoint.tokenizerFiles, in: checkpoint.directory)
+      + TokenizerCheck.run(
+        checkpoint.tokenizerFiles, in: checkpoint.directory,
+        modelVocabulary: plan.vocabularySize)
   }
 
   /// Writes the quantized checkpoint; it appears in `directory` whole or not at all.

@@ -194,6 +194,29 @@ extension EndToEnd {
         "shardtool", ["quantize", checkpoint, "--output", directory.appending("q")])
       #expect(run.status == 0 && run.errors.contains("\"include\""), "\(run.errors)")
       #expect(run.errors.contains("--template"))
+      #expect(run.errors.contains("tokenizer_config.json"), "\(run.errors)")
+    }
+
+    @Test func tokensThatTheModelLacksAreTold() throws {
+      let directory = try TemporaryDirectory()
+      let checkpoint = directory.appending("checkpoint")
+      try FileManager.default.copyItem(atPath: PreparedModels.source, toPath: checkpoint)
+      let output = directory.appending("q")
+      let sound = try ProgramRun.run("shardtool", ["quantize", checkpoint, "--output", output])
+      #expect(sound.status == 0 && !sound.errors.contains("ids up to"), "\(sound.errors)")
+      let path = checkpoint + "/tokenizer.json"
+      var tokenizer = try #require(
+        try JSONParsing().parse(try InputFile.contents(of: path)).object)
+      let token: JSONValue = [
+        "id": 1500, "content": "<new>", "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true,
+      ]
+      tokenizer["added_tokens"] = .array((tokenizer["added_tokens"]?.array ?? []) + [token])
+      try Directory.writeAtomically(
+        Array(JSONValue.object(tokenizer).serialized(.pretty).utf8), to: path)
+      let run = try ProgramRun.run("shardtool", ["quantize", checkpoint, "--output", output])
+      #expect(run.status == 0 && run.errors.contains("warning: \(checkpoint)"), "\(run.errors)")
+      #expect(run.errors.contains("ids up to 1500, the model knows those up to 1023"))
     }
 
     /// A bundle from before the check, or from another packer.
