@@ -16,7 +16,9 @@ public enum PackPreparation {
     let quantized = try QuantizedCheckpoint(directory: checkpoint)
     let plan = try ShardPlan.read(from: plan)
     try check(plan, fits: quantized)
-    _ = try TokenizerCheck.run(quantized.tokenizerFiles, in: quantized.directory)
+    _ = try TokenizerCheck.run(
+      quantized.tokenizerFiles, in: quantized.directory,
+      modelVocabulary: plan.facts.vocabularySize)
     let summary = try Packager.pack(
       quantized, plan: plan, to: directory, threads: threads, progress: progress)
     return PackReport(summary.manifest, directory: directory, summary: summary)
