@@ -26,8 +26,8 @@
 
 // Tokens that use decoded blocks before the next are decoded: their codes stay in cache.
 #define CK_PANEL_TOKENS 128
-// Groups that one token's products read at the same time where rows are long; with short rows, whose
-// activations stay in the first cache, one is faster.
+// Groups that one token's products read at the same time where rows are long; with short rows,
+// whose activations stay in the first cache, one is faster.
 #define CK_STREAMS 4
 #define CK_NARROW_BLOCKS 160
 
