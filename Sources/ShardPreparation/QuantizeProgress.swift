@@ -25,7 +25,7 @@ struct QuantizeProgress {
   private(set) var files: [String: Finished] = [:]
 
   /// Raise this when encoders change, so that files of an older version are not kept.
-  private static let encoderVersion = 2
+  private static let encoderVersion = 3
 
   init(fingerprint: String) { self.fingerprint = fingerprint }
 

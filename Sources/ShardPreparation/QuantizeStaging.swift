@@ -19,6 +19,8 @@ final class QuantizeStaging {
   let target: String
   /// Where it is being made.
   let path: String
+  /// Directories above the target that were made for it, the deepest first.
+  private let parents: [String]
   private var lock: Int32 = -1
 
   static let progressFileName = "progress.json"
@@ -26,16 +28,16 @@ final class QuantizeStaging {
   /// Throws: `PreparationFault` where the target is no quantized checkpoint to be replaced, or
   /// another command is at work there; `FileFault` where the place cannot be written.
   init(target: String) throws {
-    self.target = try Self.resolve(target)
+    (self.target, parents) = try Self.resolve(target)
     path = "\(Directory.parent(of: self.target))/.\(Directory.name(of: self.target)).partial"
-    try checkTarget()
-    lock = try Self.locked(path, target: self.target)
     do {
+      try checkTarget()
+      lock = try Self.locked(path, target: self.target)
       try recover()
       try refuseForeignFiles(in: path)
     } catch {
-      close(lock)
-      lock = -1
+      unlock()
+      Self.removeEmpty(parents)
       throw error
     }
   }
@@ -47,23 +49,39 @@ final class QuantizeStaging {
     lock = -1
   }
 
-  /// The absolute path, with the directory above created.
-  private static func resolve(_ target: String) throws -> String {
+  /// The absolute path, and the directories above it that were created.
+  private static func resolve(_ target: String) throws -> (path: String, parents: [String]) {
     func real(_ path: String) throws(FileFault) -> String {
       guard let resolved = Directory.resolved(path) else {
         throw FileFault("find", path: path, errno: ENOENT, isOutput: true)
       }
       return resolved
     }
-    if Directory.exists(target) { return try real(target) }
+    if Directory.exists(target) { return (try real(target), []) }
     let name = Directory.name(of: target)
     guard ![".", "..", "/", ""].contains(name), !Directory.isFile(target) else {
       throw FileFault("create the directory", path: target, errno: EEXIST, isOutput: true)
     }
     let parent = Directory.parent(of: target)
-    try Directory.create(parent)
-    let base = try real(parent)
-    return base == "/" ? "/\(name)" : "\(base)/\(name)"
+    var created: [String] = []
+    var above = parent
+    while !Directory.exists(above), above != Directory.parent(of: above) {
+      created.append(above)
+      above = Directory.parent(of: above)
+    }
+    do {
+      try Directory.create(parent)
+      let base = try real(parent)
+      return (base == "/" ? "/\(name)" : "\(base)/\(name)", created)
+    } catch {
+      removeEmpty(created)
+      throw error
+    }
+  }
+
+  /// Removes directories, the deepest first, as far as nothing lies in them.
+  private static func removeEmpty(_ directories: [String]) {
+    for directory in directories { _ = unsafe rmdir(directory) }
   }
 
   /// The target is free, empty or a quantized checkpoint with nothing else in it.
@@ -160,6 +178,7 @@ final class QuantizeStaging {
     guard lock >= 0 else { return }
     try? keepOnly([])
     try? Directory.remove(path)
+    Self.removeEmpty(parents)
     unlock()
   }
 

@@ -17,6 +17,13 @@ public struct Quantizer: Sendable {
   /// Sentences about what is odd in the checkpoint, but no obstacle.
   public let warnings: [String]
 
+  /// What the quantized checkpoint will hold, by name.
+  public var storedTensors: [String: StoredTensor] {
+    var tensors: [String: StoredTensor] = [:]
+    for tensor in plan.storedTensors { tensors[tensor.name] = tensor }
+    return tensors
+  }
+
   /// Resolves every tensor before any work begins.
   ///
   /// Throws: `PreparationFault`, `QuantizationFault`, `ArchitectureFault` or `TokenizationFault`

@@ -1,7 +1,8 @@
 import ArgumentParser
+import Checkpoints
 import CommandLineSupport
-import Quantization
 import ShardPlanning
+import ShardPreparation
 import StrictJSON
 import TensorCore
 import TensorKernels
@@ -31,20 +32,25 @@ struct PrepareCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    // Mistakes in the options for planning are told before the long work begins.
+    // What cannot be planned is told before the long work begins.
     let cluster = try plan.cluster(common)
+    let source = try Checkpoint(directory: checkpoint)
+    let quantizer = try QuantizeCommand.quantizer(source, recipe: recipe, common: common)
+    let footprint = try CheckpointFootprint(
+      configuration: source.configuration, tensors: quantizer.storedTensors,
+      tokenizerFiles: source.tokenizerFiles, in: source.directory)
+    let planned = try Planner(source: footprint, cluster: cluster)
+      .report(try plan.request(for: footprint.facts))
+
     let quantizedPath = "\(output)/quantized"
     let planPath = "\(output)/plan.json"
     let bundlePath = "\(output)/bundles"
     let threads = WorkerPool.defaultThreadCount
 
     let quantized = try QuantizeCommand.quantize(
-      checkpoint, recipe: recipe, output: quantizedPath, threads: threads, common: common)
+      quantizer, output: quantizedPath, threads: threads, common: common)
     if !common.json { Console.write(QuantizeText.render(quantized) + "\n") }
 
-    let source = try CheckpointFootprint(QuantizedCheckpoint(directory: quantizedPath))
-    let planned = try Planner(source: source, cluster: cluster)
-      .report(try plan.request(for: source.facts))
     try planned.plan.write(to: planPath)
     if !common.json { Console.write(PlanText.render(planned) + "\n") }
 

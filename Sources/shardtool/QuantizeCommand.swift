@@ -32,8 +32,8 @@ struct QuantizeCommand: ParsableCommand {
 
   func run() throws {
     let report = try Self.quantize(
-      checkpoint, recipe: recipe, output: output,
-      threads: threads.threads ?? WorkerPool.defaultThreadCount, common: common)
+      try Self.quantizer(try Checkpoint(directory: checkpoint), recipe: recipe, common: common),
+      output: output, threads: threads.threads ?? WorkerPool.defaultThreadCount, common: common)
     if common.json {
       Console.write(report.json)
     } else {
@@ -42,13 +42,19 @@ struct QuantizeCommand: ParsableCommand {
     }
   }
 
-  /// Quantizes with a progress bar, and prints what is odd in the checkpoint.
-  static func quantize(
-    _ checkpoint: String, recipe: RecipeOptions, output: String, threads: Int, common: CommonOptions
-  ) throws -> QuantizeReport {
-    let quantizer = try Quantizer(
-      try Checkpoint(directory: checkpoint), recipe: try recipe.read())
+  /// Resolves every tensor, and prints what is odd in the checkpoint.
+  static func quantizer(
+    _ checkpoint: Checkpoint, recipe: RecipeOptions, common: CommonOptions
+  ) throws -> Quantizer {
+    let quantizer = try Quantizer(checkpoint, recipe: try recipe.read())
     for warning in quantizer.warnings { common.note("warning: \(warning)") }
+    return quantizer
+  }
+
+  /// Quantizes with a progress bar.
+  static func quantize(
+    _ quantizer: Quantizer, output: String, threads: Int, common: CommonOptions
+  ) throws -> QuantizeReport {
     let bar = common.makeProgressBar()
     defer { bar.finish() }
     return try quantizer.run(

@@ -271,7 +271,7 @@ def order(name, block_count):
 
 def read_manifest(directory):
     manifest = unseal(os.path.join(directory, "manifest.json"), "manifest", 16 * MIB)
-    require(manifest.get("schema") == "shardtool.bundle/1", "another format or version")
+    require(manifest.get("schema") == "shardtool.bundle/2", "another format or version")
     _, model_id, bundle_id, compressor, step, components, model, plan, nodes = members(
         manifest, "schema", "model_id", "bundle_id", "compressor", "chunk_bytes", "components",
         "model", "plan", "nodes")

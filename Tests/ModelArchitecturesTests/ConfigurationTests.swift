@@ -61,6 +61,18 @@ import Testing
     #expect(tables[0].map(\.1) == tables[1].map(\.1))
   }
 
+  /// Without rotary_dim 64 channels rotate; where it is null, the whole of a single head does.
+  @Test func rotaryChannelsOfGPTJ() throws {
+    let single = Small.gptj.with(["n_embd": 128, "n_head": 1])
+    func channels(_ configuration: JSONObject) throws -> Int {
+      let architecture = try ArchitectureRegistry.architecture(for: configuration)
+      return 2 * architecture.rotaryEmbeddings[0].frequencies(positions: 64).0.count
+    }
+    #expect(try channels(single) == 8)
+    #expect(try channels(single.without("rotary_dim")) == 64)
+    #expect(try channels(single.with(["rotary_dim": nil])) == 128)
+  }
+
   @Test func absentAndNullAreTwoThings() throws {
     func heads(_ configuration: JSONObject) throws -> Int {
       try ArchitectureRegistry.architecture(for: configuration).dimensions.keyValueHeadCount

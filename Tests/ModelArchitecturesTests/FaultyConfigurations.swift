@@ -28,6 +28,10 @@ struct FaultyConfiguration: CustomTestStringConvertible, Sendable {
     FaultyConfiguration(Small.llama, ["model_type": 3], "model_type"),
     FaultyConfiguration(
       Small.llama, ["architectures": ["LlamaForSequenceClassification"]], "architectures"),
+    FaultyConfiguration(Small.llama, ["architectures": [5]], "architectures[0]"),
+    FaultyConfiguration(
+      Small.llama, ["architectures": ["LlamaForCausalLM", nil]], "architectures[1]"),
+    FaultyConfiguration(Small.llama, ["architectures": "LlamaForCausalLM"], "architectures"),
     FaultyConfiguration(Small.llama, ["auto_map": ["AutoModel": "modeling.py"]], "auto_map"),
     FaultyConfiguration(Small.llama, ["quantization_config": ["quant_method": "gptq"]], "gptq"),
     FaultyConfiguration(Small.llama, ["hidden_size": nil], "hidden_size"),
@@ -149,7 +153,11 @@ struct FaultyConfiguration: CustomTestStringConvertible, Sendable {
     FaultyConfiguration(
       Small.llama, ["layer_types": ["full_attention", "full_attention"]], "layer_types"),
     FaultyConfiguration(Small.llama, ["layer_types": "full_attention"], "layer_types"),
-    FaultyConfiguration(Small.gemma2, ["layer_types": [1, 2, 3]], "layer_types"),
+    FaultyConfiguration(Small.gemma2, ["layer_types": [1, 2, 3]], "layer_types[0]"),
+    FaultyConfiguration(
+      Small.llama,
+      ["layer_types": ["full_attention", "full_attention", "full_attention", 5]],
+      "layer_types[3]"),
     FaultyConfiguration(
       Small.mistral,
       ["layer_types": ["sliding_attention", "full_attention", "sliding_attention"]],
@@ -170,8 +178,19 @@ struct FaultyConfiguration: CustomTestStringConvertible, Sendable {
       Small.phi3,
       ["rope_scaling": ["type": "longrope", "short_factor": [1.0], "long_factor": [1.0]]],
       "short_factor"),
+    FaultyConfiguration(
+      Small.phi3,
+      [
+        "rope_scaling": [
+          "type": "longrope", "short_factor": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, "1"],
+          "long_factor": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        ]
+      ], "short_factor[8]"),
     FaultyConfiguration(Small.mixtral, ["num_experts_per_tok": 5], "num_experts_per_tok"),
     FaultyConfiguration(Small.gptj, ["rotary_dim": 32], "rotary_dim"),
+    FaultyConfiguration(Small.gptj, ["rotary_dim": nil], "rotary_dim is null"),
+    FaultyConfiguration(
+      Small.gptj.without("rotary_dim"), [:], "rotary_dim is missing, and its default is 64"),
     FaultyConfiguration(Small.gptj, ["rotary": false], "rotary"),
     FaultyConfiguration(Small.gptj, ["scale_attn_weights": false], "scale_attn_weights"),
     FaultyConfiguration(Small.gpt2, ["add_cross_attention": true], "add_cross_attention"),

@@ -112,28 +112,30 @@ import Testing
     (#"null"#, "foreignMethod"),
     (#"{"quant_method":"gptq"}"#, "foreignMethod"),
     (#"{"quant_method":"shardtool"}"#, "badRecord"),
-    (#"{"quant_method":"shardtool","version":2,"recipe":"r","tensors":{}}"#, "badRecord"),
-    (#"{"quant_method":"shardtool","version":1,"tensors":{}}"#, "badRecord"),
-    (#"{"quant_method":"shardtool","version":1,"recipe":"r"}"#, "badRecord"),
-    (#"{"quant_method":"shardtool","version":1,"recipe":"r","tensors":{}}"#, "badPlane"),
+    (#"{"quant_method":"shardtool","version":"2","recipe":"r","tensors":{}}"#, "badRecord"),
+    (#"{"quant_method":"shardtool","version":1,"recipe":"r","tensors":{}}"#, "version"),
+    (#"{"quant_method":"shardtool","version":3,"recipe":"r","tensors":{}}"#, "version"),
+    (#"{"quant_method":"shardtool","version":2,"tensors":{}}"#, "badRecord"),
+    (#"{"quant_method":"shardtool","version":2,"recipe":"r"}"#, "badRecord"),
+    (#"{"quant_method":"shardtool","version":2,"recipe":"r","tensors":{}}"#, "badPlane"),
     (
-      #"{"quant_method":"shardtool","version":1,"recipe":"r","tensors":{"a":{"scheme":"q9"}}}"#,
+      #"{"quant_method":"shardtool","version":2,"recipe":"r","tensors":{"a":{"scheme":"q9"}}}"#,
       "badRecord"
     ),
     (
-      #"{"quant_method":"shardtool","version":1,"recipe":"r","tensors":{"a":{"scheme":"q4"}}}"#,
+      #"{"quant_method":"shardtool","version":2,"recipe":"r","tensors":{"a":{"scheme":"q4"}}}"#,
       "badRecord"
     ),
     (
-      #"{"quant_method":"shardtool","version":1,"recipe":"r","#
+      #"{"quant_method":"shardtool","version":2,"recipe":"r","#
         + #""tensors":{"a":{"scheme":"q4","shape":[1,-4]}}}"#, "badRecord"
     ),
     (
-      #"{"quant_method":"shardtool","version":1,"recipe":"r","#
+      #"{"quant_method":"shardtool","version":2,"recipe":"r","#
         + #""tensors":{"a":{"scheme":"q4","shape":[4294967296,4294967296]}}}"#, "badRecord"
     ),
     (
-      #"{"quant_method":"shardtool","version":1,"recipe":"r","#
+      #"{"quant_method":"shardtool","version":2,"recipe":"r","#
         + #""tensors":{"norm.weight":{"scheme":"f32","shape":[5]}}}"#, "badPlane"
     ),
   ])
@@ -142,6 +144,22 @@ import Testing
     _ = try write(to: directory.path, record: try JSONParsing().parse(record))
     let found = code { _ = try QuantizedCheckpoint(directory: directory.path) }
     #expect(found == "quantization.\(reason)")
+  }
+
+  /// Version 1 had other grids for q4.
+  @Test func anOldVersionIsTold() throws {
+    let directory = try TemporaryDirectory()
+    let current = QuantizationRecord(recipe: "mixed", tensors: Self.tensors)
+    var record = try #require(current.json.object)
+    record["version"] = 1
+    _ = try write(to: directory.path, record: .object(record))
+    let fault = #expect(throws: QuantizationFault.self) {
+      try QuantizedCheckpoint(directory: directory.path)
+    }
+    #expect(fault?.exitStatus == .badData)
+    #expect(
+      fault?.message.contains(
+        "in version 1 of the format, this program reads version 2; quantize again") == true)
   }
 
   @Test func plainCheckpointsAreNotQuantized() throws {

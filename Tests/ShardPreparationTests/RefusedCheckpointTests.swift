@@ -65,6 +65,26 @@ import Testing
     }
   }
 
+  /// Directories that were made for the output go with it; those that were there stay.
+  @Test func nothingIsLeftAboveTheOutput() throws {
+    let directory = try TemporaryDirectory()
+    var checkpoint = SmallCheckpoint()
+    checkpoint.tensors[Self.query]?.values[0] = .nan
+    try checkpoint.write(to: directory.appending("in"))
+    try Directory.create(directory.appending("empty"))
+    for output in ["a/b/q", "empty/q", "empty/c/q"] {
+      let code = faultCode {
+        try quantize(directory.appending("in"), to: directory.appending(output))
+      }
+      #expect(code == "checkpoint.notFinite")
+    }
+    // A file where a directory has to be.
+    let file = directory.appending("in/config.json")
+    #expect(faultCode { try quantize(directory.appending("in"), to: "\(file)/d/q") } != "none")
+    #expect(try Directory.names(in: directory.path) == ["empty", "in"])
+    #expect(try Directory.names(in: directory.appending("empty")).isEmpty)
+  }
+
   @Test func theFirstOfSeveralFaultsIsNamed() throws {
     for _ in 0..<5 {
       let (_, message) = try refusal {

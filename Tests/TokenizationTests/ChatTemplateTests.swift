@@ -113,6 +113,17 @@ import Tokenization
     #expect(try template(#""a""#)?.render(messages: [], addGenerationPrompt: true) == "a")
     #expect(try template(named)?.render(messages: [], addGenerationPrompt: true) == "a")
     #expect(throws: TokenizationFault.self) { try template(#""{% include 'x' %}""#) }
+    for value in ["5", "true", "{}", #"["a"]"#, #"[{"name":"default","template":5}]"#] {
+      let fault = #expect(throws: TokenizationFault.self) { try template(value) }
+      #expect(fault?.exitStatus == .badData)
+      #expect(fault?.message.contains("chat_template") == true, "\(fault?.message ?? "")")
+    }
+    let fault = #expect(throws: TokenizationFault.self) {
+      try Tokenizer.load(files: [
+        "tokenizer.json": Array(model.utf8), "chat_template.jinja": [0x61, 0xFF],
+      ])
+    }
+    #expect(fault?.message.contains("chat_template.jinja") == true)
   }
 
   @Test(arguments: [

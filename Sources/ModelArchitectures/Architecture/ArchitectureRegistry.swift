@@ -53,8 +53,7 @@ public enum ArchitectureRegistry {
           "says the weights are already quantized by '\(method)'; give the fp16 checkpoint")
       }
     }
-    if let architectures = reader.value("architectures") {
-      let names = architectures.array?.compactMap(\.string) ?? []
+    if let names = try reader.strings("architectures") {
       guard names.isEmpty || names.contains(where: isLanguageModel) else {
         throw .configuration(
           "architectures", "is \(names.joined(separator: ", ")), which is no language model head")

@@ -155,6 +155,31 @@ public struct ConfigurationReader: Sendable {
     return dimension
   }
 
+  /// The strings of an array; nil where the key is absent.
+  public func strings(_ key: String) throws(ArchitectureFault) -> [String]? {
+    try elements(key, "a string") { $0.string }
+  }
+
+  /// The numbers of an array; nil where the key is absent.
+  public func numbers(_ key: String) throws(ArchitectureFault) -> [Double]? {
+    try elements(key, "a number") { $0.double }
+  }
+
+  private func elements<Element>(
+    _ key: String, _ expected: String, _ read: (JSONValue) -> Element?
+  ) throws(ArchitectureFault) -> [Element]? {
+    guard let value = value(key) else { return nil }
+    guard let array = value.array else { throw wrongKind(key, "an array", value) }
+    var elements: [Element] = []
+    for (index, value) in array.enumerated() {
+      guard let element = read(value) else {
+        throw wrongKind("\(key)[\(index)]", expected, value)
+      }
+      elements.append(element)
+    }
+    return elements
+  }
+
   private func wrongKind(
     _ key: String, _ expected: String, _ value: JSONValue
   ) -> ArchitectureFault {
@@ -189,10 +214,9 @@ public struct ConfigurationReader: Sendable {
     guard layerCount <= ArchitectureRegistry.maximumLayerCount else {
       throw .configuration("num_hidden_layers", "is \(layerCount), more than any model has")
     }
-    guard let types = value("layer_types") else {
+    guard let names = try strings("layer_types") else {
       return (0..<layerCount).map { isSliding($0) ? window : nil }
     }
-    let names = types.array?.compactMap(\.string) ?? []
     guard names.count == layerCount else {
       throw .configuration(
         "layer_types", "names \(names.count) layers; expected \(layerCount)")

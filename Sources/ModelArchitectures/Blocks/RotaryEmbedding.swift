@@ -224,7 +224,7 @@ extension RotaryEmbedding {
     _ nested: ConfigurationReader, original: Int, pairs: Int, contextLength: Int
   ) throws(ArchitectureFault) -> Scaling {
     func divisors(_ key: String) throws(ArchitectureFault) -> [Double] {
-      let values = nested.value(key)?.array?.compactMap(\.double) ?? []
+      let values = try nested.numbers(key) ?? []
       guard values.count == pairs, values.allSatisfy({ $0 > 0 }) else {
         throw .configuration(
           key, "holds \(values.count) numbers; expected \(pairs) positive ones")

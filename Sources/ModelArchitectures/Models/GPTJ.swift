@@ -32,11 +32,8 @@ struct GPTJ: ModelArchitecture {
       try reader.require("rotary", is: true)
       try reader.require("scale_attn_weights", is: true)
       try reader.require("tie_word_embeddings", is: false)
-      let rotaryDimensions = try reader.optionalPositive("rotary_dim") ?? 64
-      guard rotaryDimensions <= headDimension else {
-        throw .configuration(
-          "rotary_dim", "is \(rotaryDimensions), more than the \(headDimension) of a head")
-      }
+      let rotaryDimensions = try Self.rotaryDimensions(
+        reader, headCount: heads, headDimension: headDimension)
       dimensions = ModelDimensions(
         vocabularySize: try reader.positive("vocab_size"), hiddenSize: hidden,
         layerCount: try reader.positive("n_layer", "num_hidden_layers"), headCount: heads,
@@ -52,6 +49,29 @@ struct GPTJ: ModelArchitecture {
         throw .configuration("rope_theta", "or a scaling is set, which the family does not know")
       }
       self.rotary = rotary
+    }
+
+    /// rotary_dim, by default 64; null means that a table as wide as hidden_size turns each head,
+    /// which one head alone can be as wide as.
+    private static func rotaryDimensions(
+      _ reader: ConfigurationReader, headCount: Int, headDimension: Int
+    ) throws(ArchitectureFault) -> Int {
+      let key = "rotary_dim"
+      guard let count = try reader.optionalPositive(key, default: 64) else {
+        guard headCount == 1 else {
+          throw .configuration(
+            key,
+            "is null, which a model with \(headCount) heads cannot have; expected how many of a "
+              + "head's \(headDimension) channels rotate")
+        }
+        return headDimension
+      }
+      guard count <= headDimension else {
+        let found =
+          reader.isPresent(key) ? "is \(count)" : "is missing, and its default is \(count)"
+        throw .configuration(key, "\(found), more than the \(headDimension) of a head")
+      }
+      return count
     }
   }
 

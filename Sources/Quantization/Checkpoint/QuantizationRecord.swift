@@ -6,7 +6,8 @@ import TensorCore
 public struct QuantizationRecord: Sendable {
   public static let key = "quantization_config"
   static let method = "shardtool"
-  static let version = 1
+  /// Raised whenever stored codes come to mean other values: version 2 has other grids for `q4`.
+  static let version = 2
   static let maximumDimension = 1 << 32
 
   /// Name of the recipe that chose the schemes.
@@ -62,9 +63,17 @@ public struct QuantizationRecord: Sendable {
         "\(source) was quantized by \"\(value["quant_method"]?.string ?? "unknown")\"; "
           + "give the unquantized model", context: ["file": source])
     }
-    guard value["version"]?.int == Self.version else {
+    guard let version = value["version"]?.int else {
       let found = value["version"].map { $0.serialized(.compact) } ?? "none"
       throw fault("expected version \(Self.version) of \"\(Self.key)\", found \(found)")
+    }
+    guard version == Self.version else {
+      throw QuantizationFault(
+        "version",
+        "\(source) was quantized in version \(version) of the format, this program reads version "
+          + "\(Self.version); "
+          + (version < Self.version ? "quantize again" : "use a newer shardtool"),
+        context: ["file": source])
     }
     guard let entries = value["tensors"]?.object, let recipe = value["recipe"]?.string else {
       throw fault("\"\(Self.key)\" lacks \"recipe\" or \"tensors\"")

@@ -8,7 +8,10 @@ import Quantization
 /// whether blobs match is the business of `VerifiedPackage`.
 public struct Manifest: Sendable, Equatable {
   /// Name and major version; a reader refuses every other.
-  public static let schema = "shardtool.bundle/1"
+  public static let schema = "\(schemaName)\(version)"
+  static let schemaName = "shardtool.bundle/"
+  /// Raised whenever stored bytes come to mean something else: version 2 has other grids for `q4`.
+  static let version = 2
 
   /// Identity of the model: raw digests of all weights and files, independent of the plan, of
   /// compression and of the compressor's version.

@@ -46,11 +46,18 @@ extension Manifest {
 
   private static func checkSchema(_ found: String, path: String) throws(PackageFault) {
     guard found != schema else { return }
-    let isOurs = found.hasPrefix("shardtool.bundle/")
+    let number = found.hasPrefix(schemaName) ? Int(found.dropFirst(schemaName.count)) : nil
+    guard let number else {
+      throw PackageFault(
+        "version",
+        "\(path) has the format \"\(found)\", this program reads \"\(schema)\"; give a bundle",
+        context: ["file": path])
+    }
     throw PackageFault(
       "version",
-      "\(path) has the format \"\(found)\", this program reads \"\(schema)\"; "
-        + (isOurs ? "use a newer shardtool" : "give a bundle"),
+      "\(path) was packed in version \(number) of the format, this program reads version "
+        + "\(version); "
+        + (number < version ? "quantize and pack again" : "use a newer shardtool"),
       context: ["file": path])
   }
 }

@@ -1,5 +1,6 @@
 import ModelArchitectures
 import Quantization
+import StrictJSON
 import TensorCore
 
 /// The bytes of a quantized checkpoint at any settings.
@@ -27,15 +28,29 @@ public struct CheckpointFootprint: FootprintSource {
   /// Throws: `ArchitectureFault` for a configuration or tensor that the model cannot have,
   /// `FileFault` where a tokenizer file cannot be read.
   public init(_ checkpoint: QuantizedCheckpoint) throws {
-    let architecture = try ArchitectureRegistry.architecture(for: checkpoint.configuration)
+    try self.init(
+      configuration: checkpoint.configuration, tensors: checkpoint.tensors,
+      tokenizerFiles: checkpoint.tokenizerFiles, in: checkpoint.directory)
+  }
+
+  /// The footprint of a quantized checkpoint that need not be there yet.
+  ///
+  /// - Parameters:
+  ///   - tensors: the stored tensors by name.
+  ///   - tokenizerFiles: names of files in `directory`.
+  /// - Throws: as above.
+  public init(
+    configuration: JSONObject, tensors: [String: StoredTensor], tokenizerFiles: [String],
+    in directory: String
+  ) throws {
+    let architecture = try ArchitectureRegistry.architecture(for: configuration)
     var tokenizerBytes = 0
-    for name in checkpoint.tokenizerFiles {
-      tokenizerBytes += try InputFile(path: "\(checkpoint.directory)/\(name)").byteCount
+    for name in tokenizerFiles {
+      tokenizerBytes += try InputFile(path: "\(directory)/\(name)").byteCount
     }
     self.init(
-      memory: try MemoryModel(architecture: architecture, tensors: checkpoint.tensors),
-      tokenizerFileBytes: tokenizerBytes,
-      modelType: checkpoint.configuration["model_type"]?.string)
+      memory: try MemoryModel(architecture: architecture, tensors: tensors),
+      tokenizerFileBytes: tokenizerBytes, modelType: configuration["model_type"]?.string)
   }
 
   public func footprint(for settings: PlanSettings) -> ModelFootprint {

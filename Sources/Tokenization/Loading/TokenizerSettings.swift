@@ -31,7 +31,11 @@ struct TokenizerSettings: Sendable {
       try read(configuration, file: files.displayName("tokenizer_config.json"))
     }
     if let generation = try files.object("generation_config.json") { readIDs(generation) }
-    if let template = files.text("chat_template.jinja") {
+    if files.bytes("chat_template.jinja") != nil {
+      guard let template = files.text("chat_template.jinja") else {
+        throw TokenizationFault.malformed(
+          files.displayName("chat_template.jinja"), "it is no UTF-8 text")
+      }
       chatTemplates["default"] = template
       chatTemplatePlace = files.displayName("chat_template.jinja")
     }
@@ -67,15 +71,27 @@ struct TokenizerSettings: Sendable {
       }
     }
     chatTemplatePlace = "chat_template in \(file)"
-    switch object["chat_template"] {
+    try readTemplates(object["chat_template"], file: file)
+  }
+
+  /// One template, or several: an array of objects with `name` and `template`.
+  private mutating func readTemplates(
+    _ value: JSONValue?, file: String
+  ) throws(TokenizationFault) {
+    switch value {
+    case nil, .null: break
     case .string(let template): chatTemplates["default"] = template
     case .array(let templates):
-      for entry in templates {
-        if let name = entry["name"]?.string, let template = entry["template"]?.string {
-          chatTemplates[name] = template
+      for (index, entry) in templates.enumerated() {
+        guard let name = entry["name"]?.string, let template = entry["template"]?.string else {
+          throw .malformed(
+            file, "chat_template[\(index)] is no object with the texts \"name\" and \"template\"")
         }
+        chatTemplates[name] = template
       }
-    default: break
+    case .some(let value):
+      throw .malformed(
+        file, "chat_template is \(value.kindName) where a text or an array is expected")
     }
   }
 
