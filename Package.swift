@@ -46,8 +46,11 @@ let package = Package(
   targets: [
     // C
     .target(name: "CKernels"),
-    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
-    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
+    .systemLibrary(
+      name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+    .systemLibrary(
+      name: "COpenSSL", pkgConfig: "libcrypto",
+      providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
 
     // ground
     library("StrictJSON"),
@@ -56,31 +59,51 @@ let package = Package(
 
     // nouns
     library("Checkpoints", ["StrictJSON", "TensorCore", "TensorKernels"]),
-    library("Quantization", ["Checkpoints", "CKernels", "StrictJSON", "TensorCore", "TensorKernels"]),
-    library("ModelArchitectures", ["Checkpoints", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
+    library(
+      "Quantization", ["Checkpoints", "CKernels", "StrictJSON", "TensorCore", "TensorKernels"]),
+    library(
+      "ModelArchitectures",
+      ["Checkpoints", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
     library("ShardPlanning", ["ModelArchitectures", "Quantization", "StrictJSON", "TensorCore"]),
     library(
       "ShardPackaging",
-      ["Checkpoints", "COpenSSL", "CZstd", "ModelArchitectures", "Quantization", "ShardPlanning", "StrictJSON", "TensorCore", "TensorKernels"]),
+      [
+        "Checkpoints", "COpenSSL", "CZstd", "ModelArchitectures", "Quantization", "ShardPlanning",
+        "StrictJSON", "TensorCore", "TensorKernels",
+      ]),
     library("ShardTransport", ["StrictJSON", "TensorCore"] + nio),
     library("Tokenization", ["StrictJSON", "TensorCore"]),
 
     // arrows
     library(
       "ShardPreparation",
-      ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization"]),
+      [
+        "Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning",
+        "StrictJSON", "TensorCore", "TensorKernels", "Tokenization",
+      ]),
     library(
       "ShardRuntime",
-      ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization", logging]),
+      [
+        "Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning",
+        "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization", logging,
+      ]),
 
     // programs
     library("CommandLineSupport", ["TensorCore", "StrictJSON", argumentParser]),
     program(
       "shardtool",
-      ["Checkpoints", "CommandLineSupport", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardPreparation", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization"]),
+      [
+        "Checkpoints", "CommandLineSupport", "ModelArchitectures", "Quantization", "ShardPackaging",
+        "ShardPlanning", "ShardPreparation", "StrictJSON", "TensorCore", "TensorKernels",
+        "Tokenization",
+      ]),
     program(
       "shardrun",
-      ["Checkpoints", "CommandLineSupport", "ModelArchitectures", "ShardPackaging", "ShardPlanning", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization", logging]),
+      [
+        "Checkpoints", "CommandLineSupport", "ModelArchitectures", "ShardPackaging",
+        "ShardPlanning", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore",
+        "TensorKernels", "Tokenization", logging,
+      ]),
     program(
       "shardbench",
       [
@@ -89,22 +112,52 @@ let package = Package(
       ]),
 
     // tests
-    .target(name: "TestSupport", dependencies: ["Checkpoints", "StrictJSON", "TensorCore"], path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["Checkpoints", "StrictJSON", "TensorCore"],
+      path: "Tests/TestSupport", swiftSettings: strict),
     tests("StrictJSONTests", ["StrictJSON"]),
     tests("TensorCoreTests", ["TensorCore"]),
     tests("TensorKernelsTests", ["CKernels", "TensorCore", "TensorKernels"]),
     tests("CheckpointsTests", ["Checkpoints", "StrictJSON", "TensorCore"]),
-    tests("QuantizationTests", ["Checkpoints", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
-    tests("ModelArchitecturesTests", ["Checkpoints", "ModelArchitectures", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
-    tests("ShardPlanningTests", ["ModelArchitectures", "Quantization", "ShardPlanning", "StrictJSON", "TensorCore"]),
-    tests("ShardPackagingTests", ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardPreparation", "StrictJSON", "TensorCore", "TensorKernels"]),
-    tests("ShardPreparationTests", ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPreparation", "StrictJSON", "TensorCore", "TensorKernels"]),
+    tests(
+      "QuantizationTests",
+      ["Checkpoints", "Quantization", "StrictJSON", "TensorCore", "TensorKernels"]),
+    tests(
+      "ModelArchitecturesTests",
+      [
+        "Checkpoints", "ModelArchitectures", "Quantization", "StrictJSON", "TensorCore",
+        "TensorKernels",
+      ]),
+    tests(
+      "ShardPlanningTests",
+      ["ModelArchitectures", "Quantization", "ShardPlanning", "StrictJSON", "TensorCore"]),
+    tests(
+      "ShardPackagingTests",
+      [
+        "Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning",
+        "ShardPreparation", "StrictJSON", "TensorCore", "TensorKernels",
+      ]),
+    tests(
+      "ShardPreparationTests",
+      [
+        "Checkpoints", "ModelArchitectures", "Quantization", "ShardPreparation", "StrictJSON",
+        "TensorCore", "TensorKernels",
+      ]),
     tests("ShardTransportTests", ["ShardTransport", "TensorCore"] + nio),
     tests("TokenizationTests", ["StrictJSON", "TensorCore", "Tokenization"]),
     tests(
       "ShardRuntimeTests",
-      ["Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning", "ShardPreparation", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore", "TensorKernels", "Tokenization"]),
-    tests("EndToEndTests", ["Checkpoints", "Quantization", "ShardPackaging", "ShardPlanning", "StrictJSON", "TensorCore"]),
+      [
+        "Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning",
+        "ShardPreparation", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore",
+        "TensorKernels", "Tokenization",
+      ]),
+    tests(
+      "EndToEndTests",
+      [
+        "Checkpoints", "Quantization", "ShardPackaging", "ShardPlanning", "StrictJSON",
+        "TensorCore",
+      ]),
     tests("TidyTests", ["ModelArchitectures", "ShardPackaging", "StrictJSON", "TensorCore"]),
   ],
   swiftLanguageModes: [.v6],

@@ -34,14 +34,15 @@ extension EndToEnd {
     }
 
     /// Weights that are no numbers would be met while quantizing: what comes first is told.
-    @Test(arguments: [
-      (["--nodes", "3", "--ram", "8G", "--context", "100000"], 64, "context of 100000"),
-      (["--nodes", "7", "--ram", "8G"], 64, "7 nodes cannot share 6 layers"),
-      (["--nodes", "3", "--ram", "8G", "--threads", "0"], 64, "threads 0"),
-      (["--nodes", "3", "--ram", "8G", "--split", "1,2"], 64, "1,2"),
-      (["--nodes", "2", "--ram", "40M", "--reserve", "0"], 78, "lacks"),
-      (["--nodes", "3", "--ram", "8G"], 65, "lm_head.weight"),
-    ] as [([String], Int32, String)])
+    @Test(
+      arguments: [
+        (["--nodes", "3", "--ram", "8G", "--context", "100000"], 64, "context of 100000"),
+        (["--nodes", "7", "--ram", "8G"], 64, "7 nodes cannot share 6 layers"),
+        (["--nodes", "3", "--ram", "8G", "--threads", "0"], 64, "threads 0"),
+        (["--nodes", "3", "--ram", "8G", "--split", "1,2"], 64, "1,2"),
+        (["--nodes", "2", "--ram", "40M", "--reserve", "0"], 78, "lacks"),
+        (["--nodes", "3", "--ram", "8G"], 65, "lm_head.weight"),
+      ] as [([String], Int32, String)])
     func plansFirst(options: [String], status: Int32, words: String) throws {
       let checkpoint = directory.appending("checkpoint")
       try Directory.create(checkpoint)

@@ -32,7 +32,8 @@ extension EndToEnd {
       try Directory.writeAtomically(
         Array(JSONValue.object(configuration).serialized(.pretty).utf8), to: path)
       let output = models.path("nothing")
-      try check("shardtool", ["plan", old, "--nodes", "1", "--ram", "8G", "--output", output], path)
+      try check(
+        "shardtool", ["plan", old, "--nodes", "1", "--ram", "8G", "--output", output], path)
       try check("shardtool", ["pack", old, "--plan", plan, "--output", output], path)
       try check("shardtool", ["inspect", old], path)
       #expect(!Directory.exists(output) && !Directory.isFile(output))

@@ -8,7 +8,8 @@ import Testing
 /// The reader in Python, written from docs/format.md alone, sees what we see.
 @Suite struct FormatReaderTests {
   private static let script = "\(Places.packageRoot)/Tests/FormatReader/read_bundle.py"
-  private static let python: String? = ["/usr/bin/python3", "/usr/local/bin/python3"]
+  private static let python: String? =
+    ["/usr/bin/python3", "/usr/local/bin/python3"]
     .first { FileManager.default.isExecutableFile(atPath: $0) }
     ?? ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":")
     .map { "\($0)/python3" }.first { FileManager.default.isExecutableFile(atPath: $0) }

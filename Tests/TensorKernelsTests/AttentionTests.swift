@@ -33,10 +33,12 @@ import Testing
     Form(heads: 9, keyValueHeads: 1, dimension: 12, softcap: 20),
     Form(heads: 8, keyValueHeads: 2, dimension: 64, format: .f16, length: 200, capacity: 300),
     Form(heads: 2, keyValueHeads: 1, dimension: 80, window: 16, length: 90, capacity: 40),
-    Form(heads: 6, keyValueHeads: 2, dimension: 128, window: 37, format: .f16, length: 150,
+    Form(
+      heads: 6, keyValueHeads: 2, dimension: 128, window: 37, format: .f16, length: 150,
       capacity: 64),
     Form(heads: 4, keyValueHeads: 4, dimension: 2, window: 1, length: 40, capacity: 20),
-    Form(heads: 2, keyValueHeads: 2, dimension: 256, softcap: 50, format: .f16, length: 33,
+    Form(
+      heads: 2, keyValueHeads: 2, dimension: 256, softcap: 50, format: .f16, length: 33,
       capacity: 33),
   ]
 

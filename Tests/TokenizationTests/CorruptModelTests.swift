@@ -16,7 +16,9 @@ import Tokenization
   }
 
   /// Pieces, then a trainer specification that says BPE.
-  private func model(_ pieces: [[UInt8]]) -> [UInt8] { pieces.flatMap { $0 } + field(2, [0x18, 2]) }
+  private func model(_ pieces: [[UInt8]]) -> [UInt8] {
+    pieces.flatMap { $0 } + field(2, [0x18, 2])
+  }
 
   private var sound: [[UInt8]] { [piece("<unk>", kind: 2), piece("a"), piece("b"), piece("ab")] }
 

@@ -18,7 +18,8 @@ struct AddedTokenList: Sendable {
   ) throws(TokenizationFault) {
     guard token.content.count <= AddedToken.maximumByteCount else {
       throw .malformed(
-        file, "an added token has \(token.content.count) bytes, more than "
+        file,
+        "an added token has \(token.content.count) bytes, more than "
           + "\(AddedToken.maximumByteCount)")
     }
     guard token.id >= 0, token.id < 1 << 24 else {

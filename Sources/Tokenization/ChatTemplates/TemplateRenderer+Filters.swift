@@ -208,7 +208,8 @@ extension TemplateRenderer {
     }
     var indent: Int?
     if let given = arguments.named.first(where: { $0.name == "indent" })?.value {
-      if case .none = given {} else {
+      if case .none = given {
+      } else {
         guard let width = given.integer, (0...16).contains(width) else {
           throw place.unsupported("'tojson' with this indent")
         }

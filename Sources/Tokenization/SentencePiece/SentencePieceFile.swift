@@ -65,7 +65,8 @@ struct SentencePieceFile {
     guard !piece.text.isEmpty else { throw .malformed(name, "piece \(pieces.count) is empty") }
     guard piece.text.count <= Self.maximumPieceByteCount else {
       throw .malformed(
-        name, "piece \(pieces.count) has \(piece.text.count) bytes, more than "
+        name,
+        "piece \(pieces.count) has \(piece.text.count) bytes, more than "
           + "\(Self.maximumPieceByteCount)")
     }
     guard piece.score.isFinite else {
