@@ -22,6 +22,13 @@ public struct PackReport: Sendable {
     public var elementCount = 0
     public var rawByteCount = 0
     public var storedByteCount = 0
+    /// What no code for single bytes can fall below; nil where the bundle was only looked at.
+    public let entropyByteCount: Int?
+
+    /// Stored bytes beside that bound.
+    public var storedPerEntropy: Double? {
+      entropyByteCount.map { Double(storedByteCount) / Double(max(1, $0)) }
+    }
   }
 
   /// What a node's directory holds.
@@ -59,7 +66,7 @@ public struct PackReport: Sendable {
         storedByteCount: set.blob.byteCount, isKept: kept.contains(set.blob.digest))
     }
     parts = components + files
-    schemes = Self.schemes(manifest)
+    schemes = Self.schemes(manifest, bounds: summary?.entropyBounds)
     nodes = Self.nodes(manifest)
     writtenByteCount = summary?.writtenByteCount
   }
@@ -68,12 +75,13 @@ public struct PackReport: Sendable {
   public var storedByteCount: Int { manifest.blobs.reduce(0) { $0 + $1.byteCount } }
   public var elementCount: Int { schemes.reduce(0) { $0 + $1.elementCount } }
 
-  private static func schemes(_ manifest: Manifest) -> [SchemeTotal] {
+  private static func schemes(_ manifest: Manifest, bounds: [String: Int]?) -> [SchemeTotal] {
     let tensors = manifest.components.flatMap(\.tensors)
     let names = Set(tensors.map(\.stored.scheme.name)).sorted()
     return names.map { name in
       let own = tensors.filter { $0.stored.scheme.name == name }
-      var total = SchemeTotal(scheme: name, tensorCount: own.count)
+      var total = SchemeTotal(
+        scheme: name, tensorCount: own.count, entropyByteCount: bounds?[name])
       for tensor in own {
         total.elementCount += tensor.stored.elementCount
         total.rawByteCount += tensor.stored.byteCount
@@ -111,12 +119,14 @@ public struct PackReport: Sendable {
         }),
       "schemes": .array(
         schemes.map { total in
-          [
+          var object: JSONObject = [
             "scheme": .string(total.scheme), "tensors": JSONValue(total.tensorCount),
             "weights": JSONValue(total.elementCount),
             "raw_bytes": JSONValue(total.rawByteCount),
             "stored_bytes": JSONValue(total.storedByteCount),
           ]
+          if let bound = total.entropyByteCount { object["entropy_bytes"] = JSONValue(bound) }
+          return .object(object)
         }),
       "nodes": .array(
         nodes.map { node in

@@ -5,10 +5,11 @@ import CommandLineSupport
 struct Shardbench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "shardbench",
-    abstract: "Measures kernels, the worker pool, loading and generation.",
+    abstract: "Measures kernels, the worker pool, packing, verifying, loading and generation.",
     version: "0.1.0",
     subcommands: [
-      KernelsCommand.self, PoolCommand.self, LoadCommand.self, GenerateCommand.self,
+      KernelsCommand.self, PoolCommand.self, PackCommand.self, VerifyCommand.self,
+      LoadCommand.self, GenerateCommand.self,
       SynthCommand.self,
     ]
   )

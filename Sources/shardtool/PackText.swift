@@ -35,16 +35,26 @@ enum PackText {
   private static func isBlock(_ part: PackReport.Part) -> Bool { part.name.hasPrefix("block-") }
 
   private static func schemes(_ report: PackReport) -> TextTable {
-    var table = TextTable([
+    var columns: [(String, TextTable.Alignment)] = [
       ("scheme", .left), ("tensors", .right), ("weights", .right), ("raw", .right),
       ("stored", .right), ("ratio", .right), ("stored bits/weight", .right),
-    ])
+    ]
+    let isMeasured = report.schemes.contains { $0.entropyByteCount != nil }
+    if isMeasured { columns += [("entropy", .right), ("stored/entropy", .right)] }
+    var table = TextTable(columns)
     for total in report.schemes {
       let bits = 8 * Double(total.storedByteCount) / Double(max(1, total.elementCount))
-      table.add(
+      var row =
         [total.scheme, "\(total.tensorCount)", "\(total.elementCount)"]
-          + figures(total.rawByteCount, total.storedByteCount)
-          + [Quantity.fixed(bits, digits: 3)])
+        + figures(total.rawByteCount, total.storedByteCount)
+        + [Quantity.fixed(bits, digits: 3)]
+      if isMeasured {
+        row += [
+          total.entropyByteCount.map { Quantity.describe(bytes: $0) } ?? "",
+          total.storedPerEntropy.map { Quantity.fixed($0, digits: 4) } ?? "",
+        ]
+      }
+      table.add(row)
     }
     return table
   }

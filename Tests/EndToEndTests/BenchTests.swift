@@ -1,4 +1,5 @@
 import StrictJSON
+import TensorCore
 import TestSupport
 import Testing
 
@@ -59,6 +60,32 @@ extension EndToEnd {
       ])
       #expect(part["node"] == "node-1")
       #expect((part["stored_bytes"]?.int ?? .max) < stored / 2)
+    }
+
+    @Test func verify() throws {
+      let models = try PreparedModels.shared.get()
+      let bundle = try models.bundle(bits: 16, split: [2, 2, 2])
+      let result = try json(["verify", bundle, "--repetitions", "2", "--threads", "2"])
+      #expect(try violations(of: "shardbench.verify", result) == [])
+      let stored = try #require(result["stored_bytes"]?.int)
+      // Weights in 16 bits are compressed, and so hashed twice.
+      #expect((result["hashed_bytes"]?.int ?? 0) > 3 * stored / 2)
+      #expect((result["stored_share"]?.double ?? 0) > 0)
+    }
+
+    @Test func pack() throws {
+      let models = try PreparedModels.shared.get()
+      let place = try TemporaryDirectory()
+      let bundle = try models.bundle(bits: 4, split: [6])
+      let result = try json([
+        "pack", models.path("q4"), "--plan", bundle + ".plan.json", "--output",
+        place.appending("bundle"),
+        "--repetitions", "1", "--sample", "1M",
+      ])
+      #expect(try violations(of: "shardbench.pack", result) == [])
+      #expect((result["raw_bytes"]?.int ?? 0) > 1_000_000)
+      #expect((result["share"]?.double ?? 0) > 0)
+      #expect(!Directory.exists(place.appending("bundle")))
     }
 
     @Test func generate() throws {

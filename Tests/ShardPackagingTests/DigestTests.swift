@@ -1,4 +1,6 @@
 import ShardPackaging
+import TensorKernels
+import TestSupport
 import Testing
 
 @Suite struct DigestTests {
@@ -28,6 +30,25 @@ import Testing
     }
     #expect(stream.finish() == Digest(of: bytes))
     #expect(stream.finish() == Digest(of: []))
+  }
+
+  /// Ours for two messages at once, and OpenSSL's for each.
+  @Test(.enabled(if: TwoDigests.isSupported)) func pairsEqualSingles() {
+    var generator = SeededGenerator(seed: 6)
+    let bytes = (0..<5000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    func digits(_ digest: [UInt8]) -> String {
+      digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+    for trial in 0..<600 {
+      // All short lengths, where padding begins a block of its own or not.
+      let longest = trial < 200 ? trial : 2400
+      let count = trial < 200 ? trial : Int.random(in: 0...longest, using: &generator)
+      let first = Array(bytes[..<count])
+      let second = Array(bytes[2500..<2500 + Int.random(in: 0...longest, using: &generator)])
+      let both = unsafe TwoDigests.of(first.span.bytes, second.span.bytes)
+      #expect(digits(both.first) == Digest(of: first).hexadecimal, "\(first.count) bytes")
+      #expect(digits(both.second) == Digest(of: second).hexadecimal, "\(second.count) bytes")
+    }
   }
 
   @Test(arguments: [

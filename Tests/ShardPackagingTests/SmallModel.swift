@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import ModelArchitectures
 import Quantization
 import ShardPlanning
@@ -15,6 +16,8 @@ struct SmallModel {
   var seed: UInt64 = 1
   /// Schemes of the matrices, in turn.
   var schemes = ["q4", "q8", "f16", "bf16", "f32"]
+  /// Whether weights are normally distributed, as those of real models nearly are.
+  var isNormal = false
   var tokenizer = #"{"version":"1.0","note":"not a real one, but compressible aaaaaaaaaaaaaaaa"}"#
 
   /// A real one, which the commands take.
@@ -52,7 +55,7 @@ struct SmallModel {
       let tensor = StoredTensor(
         name: spec.name, scheme: try Schemes.named(name), shape: spec.shape)
       let values = (0..<tensor.elementCount).map { _ in
-        Float.random(in: -1...1, using: &generator) * Float.random(in: 0...1, using: &generator)
+        isNormal ? Self.normal(using: &generator) : Self.peaked(using: &generator)
       }
       var bytes: [[UInt8]] = []
       tensor.scheme.encode(
@@ -76,6 +79,17 @@ struct SmallModel {
     for plane in planes { try writer.write(plane.name, plane.bytes) }
     try writer.finish()
     return try QuantizedCheckpoint(directory: directory)
+  }
+
+  private static func peaked(using generator: inout SeededGenerator) -> Float {
+    Float.random(in: -1...1, using: &generator) * Float.random(in: 0...1, using: &generator)
+  }
+
+  /// Box and Muller's method, a fiftieth wide.
+  private static func normal(using generator: inout SeededGenerator) -> Float {
+    let radius = (-2 * log(Double.random(in: Double.leastNonzeroMagnitude...1, using: &generator)))
+      .squareRoot()
+    return Float(0.02 * radius * cos(Double.random(in: 0...(2 * .pi), using: &generator)))
   }
 
   /// A plan that gives each node that many layers.

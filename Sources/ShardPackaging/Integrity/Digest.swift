@@ -1,4 +1,5 @@
 import COpenSSL
+import TensorKernels
 
 /// A SHA-256 digest.
 public struct Digest: Hashable, Sendable, CustomStringConvertible {
@@ -61,6 +62,13 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
 
   public init(of bytes: [UInt8]) {
     self = unsafe Digest(of: bytes.span.bytes)
+  }
+
+  /// The digests of two runs of bytes, side by side where the processor can.
+  static func pair(_ first: RawSpan, _ second: RawSpan) -> (first: Digest, second: Digest) {
+    guard TwoDigests.isSupported else { return (Digest(of: first), Digest(of: second)) }
+    let both = TwoDigests.of(first, second)
+    return (Digest(bytes: both.first), Digest(bytes: both.second))
   }
 }
 

@@ -65,6 +65,9 @@ public struct Chunk: Sendable, Hashable {
   public let rawDigest: Digest
   /// Of the bytes in the blob.
   public let storedDigest: Digest
+
+  /// Bytes that checking it hashes.
+  public var hashedByteCount: Int { storedByteCount + (codec == .raw ? 0 : rawByteCount) }
 }
 
 /// Files beside the weights, in one blob.

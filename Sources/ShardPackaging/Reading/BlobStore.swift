@@ -52,17 +52,31 @@ final class BlobStore: Sendable {
   func read(
     _ places: [ChunkPlace], pool: WorkerPool?, _ body: (Int, RawSpan) throws -> Void
   ) throws {
+    let tasks = Self.tasks(places)
     func process(_ index: Int) throws {
-      let place = places[index]
-      let file = try file(place.blob, owner: place.owner)
-      try workspaces.with { workspace in
-        try workspace.read(place, from: file) { try body(index, $0) }
-      }
+      try workspaces.with { try $0.read(places[tasks[index]], from: self, body) }
     }
-    if let pool, places.count > 1 {
-      try pool.runThrowing(chunks: places.count, process)
+    if let pool, tasks.count > 1 {
+      try pool.runThrowing(chunks: tasks.count, process)
     } else {
-      for index in places.indices { try process(index) }
+      for index in tasks.indices { try process(index) }
     }
+  }
+
+  /// Neighbours two by two, for their digests to be computed side by side, where both have at
+  /// most half the length that a chunk may have: more would take more memory.
+  private static func tasks(_ places: [ChunkPlace]) -> [Range<Int>] {
+    var tasks: [Range<Int>] = []
+    var first = 0
+    while first < places.count {
+      let next = first + 1
+      let isPair =
+        next < places.count
+        && max(places[first].chunk.rawByteCount, places[next].chunk.rawByteCount)
+          <= ManifestLimits.chunkByteCount / 2
+      tasks.append(first..<(isPair ? next + 1 : next))
+      first = tasks[tasks.count - 1].upperBound
+    }
+    return tasks
   }
 }

@@ -1,60 +1,123 @@
 import TensorCore
+import TensorKernels
+
+/// A chunk on its way through memory.
+private struct ChunkInMemory {
+  let index: Int
+  let place: ChunkPlace
+  /// Where its bytes are, in their present form.
+  var buffer: ChunkWorkspace.Place
+  /// Of its bytes in that form.
+  var digest: Digest?
+
+  var isCompressed: Bool { place.chunk.codec != .raw }
+}
 
 extension ChunkWorkspace {
-  /// Reads a chunk, checks the stored digest, only then decompresses, checks the raw digest, and
-  /// only then hands out the bytes.
+  /// Reads one chunk, or two at a time: checks the stored digest, only then decompresses, checks
+  /// the raw digest, and only then hands out the bytes with the chunk's index.
+  ///
+  /// Throws: what is wrong with the first bad chunk, after the one before it was handed out.
   func read(
-    _ place: ChunkPlace, from file: InputFile, _ body: (RawSpan) throws -> Void
+    _ places: ArraySlice<ChunkPlace>, from store: BlobStore,
+    _ body: (Int, RawSpan) throws -> Void
   ) throws {
-    let chunk = place.chunk
-    let stored = buffer(.stored, byteCount: chunk.storedByteCount)
-    try stored.withMutablePrefix(chunk.storedByteCount) { bytes in
+    precondition((1...2).contains(places.count), "\(places.count) chunks at a time")
+    var chunks = zip(places.indices, [Place.first, .second]).map {
+      ChunkInMemory(index: $0, place: places[$0], buffer: $1)
+    }
+    var failure: (any Error)?
+    // Does a step for each chunk; one that fails is left out, with what comes after it.
+    func step(_ work: (inout ChunkInMemory) throws -> Void) {
+      for position in chunks.indices {
+        do { try work(&chunks[position]) } catch {
+          failure = error
+          chunks.removeSubrange(position...)
+          return
+        }
+      }
+    }
+    var spare = Place.spare
+    step { try load($0, from: store) }
+    digest(&chunks, isRaw: false)
+    step { try check($0, isRaw: false) }
+    step { try decompress(&$0, spare: &spare) }
+    digest(&chunks, isRaw: true)
+    step { try check($0, isRaw: true) }
+    for chunk in chunks {
+      let count = chunk.place.chunk.rawByteCount
+      try buffer(chunk.buffer, byteCount: count).withPrefix(count) { try body(chunk.index, $0) }
+    }
+    if let failure { throw failure }
+  }
+
+  private func load(_ chunk: ChunkInMemory, from store: BlobStore) throws {
+    let place = chunk.place
+    let file = try store.file(place.blob, owner: place.owner)
+    let count = place.chunk.storedByteCount
+    try buffer(chunk.buffer, byteCount: count).withMutablePrefix(count) { bytes in
       do throws(FileFault) {
         try file.read(into: &bytes, at: place.blobOffset)
       } catch {
         guard error.code == "file.truncated" else { throw error }
-        throw place.fault("blobTruncated", "the file ends before byte \(chunk.storedByteCount)")
-      }
-    }
-    try stored.withPrefix(chunk.storedByteCount) { bytes in
-      let found = digest(of: bytes)
-      guard found == chunk.storedDigest else {
-        throw place.fault(
-          "digestMismatch",
-          "the stored bytes have the digest \(found) instead of \(chunk.storedDigest)")
-      }
-      guard chunk.codec != .raw else { return try body(bytes) }
-      try decompress(bytes, place).withPrefix(chunk.rawByteCount) { raw in
-        let found = digest(of: raw)
-        guard found == chunk.rawDigest else {
-          throw place.fault(
-            "rawDigestMismatch",
-            "the decompressed bytes have the digest \(found) instead of \(chunk.rawDigest)")
-        }
-        try body(raw)
+        throw place.fault("blobTruncated", "the file ends before byte \(count)")
       }
     }
   }
 
+  /// Digests the chunks' bytes as they are now: the stored ones of all, the raw ones of those
+  /// that were compressed.
+  private func digest(_ chunks: inout [ChunkInMemory], isRaw: Bool) {
+    func bytes<Result>(_ chunk: ChunkInMemory, _ body: (RawSpan) -> Result) -> Result {
+      let count = isRaw ? chunk.place.chunk.rawByteCount : chunk.place.chunk.storedByteCount
+      return buffer(chunk.buffer, byteCount: count).withPrefix(count, body)
+    }
+    let positions = chunks.indices.filter { !isRaw || chunks[$0].isCompressed }
+    if positions.count == 2 {
+      let (first, second) = (chunks[0], chunks[1])
+      let both = bytes(first) { first in bytes(second) { Digest.pair(first, $0) } }
+      chunks[0].digest = both.first
+      chunks[1].digest = both.second
+    } else {
+      for position in positions {
+        chunks[position].digest = bytes(chunks[position]) { digest(of: $0) }
+      }
+    }
+  }
+
+  private func check(_ chunk: ChunkInMemory, isRaw: Bool) throws(PackageFault) {
+    let expected = isRaw ? chunk.place.chunk.rawDigest : chunk.place.chunk.storedDigest
+    guard let found = chunk.digest, found != expected else { return }
+    throw chunk.place.fault(
+      isRaw ? "rawDigestMismatch" : "digestMismatch",
+      "the \(isRaw ? "decompressed" : "stored") bytes have the digest \(found) instead of "
+        + "\(expected)")
+  }
+
+  /// Puts the raw bytes of a compressed chunk into its own buffer or into the spare one, which
+  /// then takes the other's place.
   private func decompress(
-    _ stored: RawSpan, _ place: ChunkPlace
-  ) throws(PackageFault) -> AlignedBuffer {
-    let chunk = place.chunk
-    let count = chunk.rawByteCount
-    if let objection = ZstandardFrame.objection(to: stored, contentByteCount: count) {
-      throw place.fault("frame", objection)
+    _ chunk: inout ChunkInMemory, spare: inout Place
+  ) throws(PackageFault) {
+    let place = chunk.place
+    let stored = place.chunk.storedByteCount
+    let count = place.chunk.rawByteCount
+    guard chunk.isCompressed else { return }
+    let frame = buffer(spare, byteCount: count)
+    let source = buffer(chunk.buffer, byteCount: stored)
+    let objection = source.withPrefix(stored) { bytes -> String? in
+      if let objection = ZstandardFrame.objection(to: bytes, contentByteCount: count) {
+        return objection
+      }
+      let isWhole = frame.withMutablePrefix(count) { zstandard.decompress(bytes, into: &$0) }
+      return isWhole ? nil : "its frame does not decompress to \(count) bytes"
     }
-    let width = chunk.codec.splitByteCount
-    let frame = buffer(width == 1 ? .raw : .split, byteCount: count)
-    let isWhole = frame.withMutablePrefix(count) { zstandard.decompress(stored, into: &$0) }
-    guard isWhole else {
-      throw place.fault("frame", "its frame does not decompress to \(count) bytes")
-    }
-    guard width > 1 else { return frame }
-    let raw = buffer(.raw, byteCount: count)
+    if let objection { throw place.fault("frame", objection) }
+    let width = place.chunk.codec.splitByteCount
+    guard width > 1 else { return swap(&chunk.buffer, &spare) }
+    let raw = buffer(chunk.buffer, byteCount: count)
     frame.withPrefix(count) { split in
       raw.withMutablePrefix(count) { BytePlanes.join(split, width: width, into: &$0) }
     }
-    return raw
   }
 }

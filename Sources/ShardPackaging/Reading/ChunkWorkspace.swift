@@ -1,20 +1,23 @@
 import Synchronization
 import TensorCore
 
-/// Buffers and contexts with which one thread reads or makes one chunk at a time.
+/// Buffers and contexts with which one thread reads or makes a chunk or two at a time.
 final class ChunkWorkspace {
-  let zstandard = ZstandardContext()
+  let zstandard = ZstandardReader()
+  let literals = ZstandardWriter(.literals)
+  let matches = ZstandardWriter(.matches)
   let digest = DigestStream()
   private var buffers: [AlignedBuffer?] = [nil, nil, nil]
 
-  enum Purpose: Int { case raw, stored, split }
+  /// Which of the buffers: two for chunks, one to change their form.
+  enum Place: Int { case first, second, spare }
 
-  /// A buffer of at least `byteCount` bytes; the same one for the same purpose.
-  func buffer(_ purpose: Purpose, byteCount: Int) -> AlignedBuffer {
-    if let buffer = buffers[purpose.rawValue], buffer.byteCount >= byteCount { return buffer }
-    buffers[purpose.rawValue] = nil
+  /// A buffer of at least `byteCount` bytes; the same one in the same place, where it suffices.
+  func buffer(_ place: Place, byteCount: Int) -> AlignedBuffer {
+    if let buffer = buffers[place.rawValue], buffer.byteCount >= byteCount { return buffer }
+    buffers[place.rawValue] = nil
     let buffer = AlignedBuffer(byteCount: byteCount)
-    buffers[purpose.rawValue] = buffer
+    buffers[place.rawValue] = buffer
     return buffer
   }
 
@@ -38,10 +41,20 @@ extension AlignedBuffer {
   func withMutablePrefix<Result, Failure: Error>(
     _ count: Int, _ body: (inout MutableRawSpan) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    precondition(count <= byteCount, "\(count) bytes of a buffer of \(byteCount)")
-    var prefix = unsafe MutableRawSpan(
-      _unsafeBytes: UnsafeMutableRawBufferPointer(start: pointer, count: count))
-    return try body(&prefix)
+    try withMutableRange(0..<count, body)
+  }
+
+  /// Some of the bytes, for writing.
+  func withMutableRange<Result, Failure: Error>(
+    _ range: Range<Int>, _ body: (inout MutableRawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= byteCount,
+      "bytes \(range) of a buffer of \(byteCount)")
+    var bytes = unsafe MutableRawSpan(
+      _unsafeBytes: UnsafeMutableRawBufferPointer(
+        start: pointer + range.lowerBound, count: range.count))
+    return try body(&bytes)
   }
 }
 

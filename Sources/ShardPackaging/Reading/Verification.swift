@@ -21,6 +21,8 @@ public struct VerificationReport: Sendable, Equatable {
   public internal(set) var storedByteCount = 0
   /// Bytes after decompression.
   public internal(set) var rawByteCount = 0
+  /// Bytes that went through SHA-256: of compressed chunks the stored and the raw ones.
+  public internal(set) var hashedByteCount = 0
   /// Node directories checked beside the bundle's own blobs.
   public internal(set) var nodeDirectories: [String] = []
 
@@ -79,6 +81,7 @@ extension VerifiedPackage {
       for place in places {
         report.storedByteCount += place.chunk.storedByteCount
         report.rawByteCount += place.chunk.rawByteCount
+        report.hashedByteCount += place.chunk.hashedByteCount
       }
     }
     return report

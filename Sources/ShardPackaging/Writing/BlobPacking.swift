@@ -24,7 +24,7 @@ struct BlobPacking {
   /// Where a chunk waits until it is written.
   private final class Slot {
     let buffer: AlignedBuffer
-    var chunk: Chunk?
+    var made: MadeChunk?
     init(byteCount: Int) { buffer = AlignedBuffer(byteCount: byteCount) }
   }
 
@@ -36,7 +36,7 @@ struct BlobPacking {
       }
     }
     let largest = tasks.reduce(0) { max($0, $1.range.count) }
-    let width = 2 * pool.threads
+    let width = 4 * pool.threads
     // SAFETY: a slot belongs to one chunk of one window at a time; `run` returns only when all
     // threads are done with the window.
     let windows = (0..<2).map { _ in (0..<width).map { _ in Slot(byteCount: largest) } }
@@ -47,16 +47,18 @@ struct BlobPacking {
     while written < tasks.count {
       let waiting = tasks[written..<made]
       let next = tasks[made..<min(tasks.count, made + width)]
-      try pool.runThrowing(chunks: next.count + 1) { index in
+      let pairs = (next.count + 1) / 2
+      try pool.runThrowing(chunks: pairs + 1) { index in
         if index == 0 {
           for (offset, task) in waiting.enumerated() {
             let slot = windows[(written / width) & 1][offset]
-            try sink.append(slot.chunk, slot.buffer, blob: task.blob, content: task.content)
+            try sink.append(slot.made, slot.buffer, blob: task.blob, content: task.content)
           }
         } else {
-          let task = next[next.startIndex + index - 1]
-          let slot = windows[(made / width) & 1][index - 1]
-          try workspaces.with { try make(task, of: blobs, in: slot, $0) }
+          let own = 2 * (index - 1)..<min(2 * index, next.count)
+          let slots = windows[(made / width) & 1][own]
+          let tasks = next.dropFirst(own.lowerBound).prefix(own.count)
+          try workspaces.with { try make(tasks, of: blobs, in: slots, $0) }
         }
       }
       written = made
@@ -65,23 +67,33 @@ struct BlobPacking {
     return try sink.finish()
   }
 
+  /// Makes one chunk, or two at a time.
   private func make(
-    _ task: Task, of blobs: [PackBlob], in slot: Slot, _ workspace: ChunkWorkspace
+    _ tasks: ArraySlice<Task>, of blobs: [PackBlob], in slots: ArraySlice<Slot>,
+    _ workspace: ChunkWorkspace
   ) throws {
-    let content = blobs[task.blob].contents[task.content]
-    try quantized.read(task.range, of: content, into: slot.buffer)
-    slot.chunk = workspace.makeChunk(
-      in: slot.buffer, count: task.range.count, codec: content.codec)
-    meter.add(task.range.count)
+    let raw = try zip(tasks, slots).map { task, slot in
+      let content = blobs[task.blob].contents[task.content]
+      try quantized.read(task.range, of: content, into: slot.buffer)
+      return RawChunk(buffer: slot.buffer, count: task.range.count, rule: content.rule)
+    }
+    for (slot, made) in zip(slots, workspace.makeChunks(raw)) {
+      slot.made = made
+      meter.add(made.chunk.rawByteCount)
+    }
   }
 
-  /// Writes chunks one after the other and begins a new file with each blob.
+  /// Writes chunks one after the other, begins a new file with each blob, and waits for the disk
+  /// at the end.
   private struct Sink {
     let blobs: [PackBlob]
     let directory: String
     private var writer: BlobWriter?
+    /// What is not known to be on the disk.
+    private var finished: [BlobWriter] = []
     private var done: [PackedBlob] = []
     private var chunks: [[Chunk]] = []
+    private var bounds: [Int] = []
 
     init(blobs: [PackBlob], directory: String) {
       self.blobs = blobs
@@ -89,12 +101,13 @@ struct BlobPacking {
     }
 
     mutating func append(
-      _ chunk: Chunk?, _ buffer: AlignedBuffer, blob: Int, content: Int
+      _ made: MadeChunk?, _ buffer: AlignedBuffer, blob: Int, content: Int
     ) throws {
-      guard let chunk else { preconditionFailure("a chunk was written before it was made") }
+      guard let made else { preconditionFailure("a chunk was written before it was made") }
       try advance(to: blob)
-      try buffer.withPrefix(chunk.storedByteCount) { try writer?.append($0) }
-      chunks[content].append(chunk)
+      try buffer.withPrefix(made.chunk.storedByteCount) { try writer?.append($0) }
+      chunks[content].append(made.chunk)
+      bounds[content] += made.bound
     }
 
     /// Finishes blobs before `index` and opens that one.
@@ -103,6 +116,7 @@ struct BlobPacking {
         if writer == nil {
           writer = try BlobWriter(directory: directory, number: done.count)
           chunks = Array(repeating: [], count: blobs[done.count].contents.count)
+          bounds = Array(repeating: 0, count: blobs[done.count].contents.count)
         } else {
           try close()
         }
@@ -111,7 +125,8 @@ struct BlobPacking {
 
     private mutating func close() throws {
       guard let writer else { return }
-      done.append(PackedBlob(reference: try writer.finish(), chunks: chunks))
+      done.append(PackedBlob(reference: try writer.finish(), chunks: chunks, bounds: bounds))
+      finished.append(writer)
       self.writer = nil
     }
 
@@ -119,6 +134,7 @@ struct BlobPacking {
       guard !blobs.isEmpty else { return [] }
       try advance(to: blobs.count - 1)
       try close()
+      for writer in finished { try writer.synchronize() }
       return done
     }
   }

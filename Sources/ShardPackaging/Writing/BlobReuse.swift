@@ -1,5 +1,6 @@
 import ModelArchitectures
 import Quantization
+import Synchronization
 import TensorCore
 import TensorKernels
 
@@ -19,7 +20,7 @@ struct BlobReuse {
     guard
       let bytes = try? InputFile.contents(of: path, limit: ManifestLimits.manifestByteCount),
       let manifest = try? Manifest(file: bytes, path: path),
-      manifest.compressor == ChunkWorkspace.compressor,
+      manifest.compressor == ChunkRule.compressor,
       manifest.chunkByteCount == chunkByteCount
     else { return nil }
     self.quantized = quantized
@@ -49,6 +50,7 @@ struct BlobReuse {
     let wanted = contents.contents.flatMap { content in
       content.chunkRanges.map { (content: content, range: $0) }
     }
+    let bounds = Mutex(Array(repeating: 0, count: wanted.count))
     guard places.count == wanted.count,
       zip(places, wanted).allSatisfy({ $0.0.describes($0.1.content, $0.1.range) })
     else { return nil }
@@ -56,23 +58,30 @@ struct BlobReuse {
     let isSame: Void? = try? pool.runThrowing(chunks: places.count) { index in
       let (place, source) = (places[index], wanted[index])
       try workspaces.with { workspace in
-        let buffer = workspace.buffer(.raw, byteCount: source.range.count)
+        let buffer = workspace.buffer(.first, byteCount: source.range.count)
         try quantized.read(source.range, of: source.content, into: buffer)
         let digest = buffer.withPrefix(source.range.count) { workspace.digest(of: $0) }
+        let bound = buffer.withPrefix(source.range.count) {
+          OrderZero.bound(of: $0, width: source.content.rule.codec.splitByteCount)
+        }
+        bounds.withLock { $0[index] = bound }
         guard digest == place.chunk.rawDigest else { throw place.fault("changed", "changed") }
-        try workspace.read(place, from: store.file(blob, owner: place.owner)) { _ in }
+        try workspace.read(places[index...index], from: store) { _, _ in }
       }
     }
     store.close(blob)
     guard isSame != nil else { return nil }
     meter.add(contents.byteCount)
     var chunks: [[Chunk]] = []
-    var rest = places[...]
+    var sums: [Int] = []
+    var first = 0
     for content in contents.contents {
-      chunks.append(rest.prefix(content.ranges.count).map(\.chunk))
-      rest = rest.dropFirst(content.ranges.count)
+      let own = first..<first + content.ranges.count
+      chunks.append(places[own].map(\.chunk))
+      sums.append(bounds.withLock { $0[own].reduce(0, +) })
+      first = own.upperBound
     }
-    return (PackedBlob(reference: blob, chunks: chunks), store.path(blob))
+    return (PackedBlob(reference: blob, chunks: chunks, bounds: sums), store.path(blob))
   }
 }
 

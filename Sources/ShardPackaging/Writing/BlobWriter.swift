@@ -1,12 +1,17 @@
 import TensorCore
 
-/// Writes one blob under a temporary name and, when all its bytes are on the disk, renames it to
-/// their digest.
+/// Writes one blob under a temporary name and, when it is complete, renames it to the digest of
+/// its bytes.
 final class BlobWriter {
   private let directory: String
   private let file: OutputFile
   private let digest = DigestStream()
   private var byteCount = 0
+  /// Bytes that are on their way to the disk.
+  private var begun = 0
+
+  /// Bytes that are sent to the disk in one go.
+  private static let portion = 8 << 20
 
   /// - Parameters:
   ///   - directory: `blobs/sha256` of the bundle that is being made.
@@ -20,12 +25,19 @@ final class BlobWriter {
     digest.update(bytes)
     try file.write(bytes, at: byteCount)
     byteCount += bytes.byteCount
+    guard byteCount - begun >= Self.portion else { return }
+    file.beginSynchronizing(begun..<byteCount)
+    begun = byteCount
   }
 
+  /// Gives the blob its name.
   func finish() throws -> BlobReference {
-    try file.synchronize()
     let digest = digest.finish()
+    file.beginSynchronizing(begun..<byteCount)
     try Directory.rename(file.path, to: "\(directory)/\(digest.hexadecimal)")
     return BlobReference(digest: digest, byteCount: byteCount)
   }
+
+  /// Waits until all bytes are on the disk.
+  func synchronize() throws { try file.synchronize() }
 }

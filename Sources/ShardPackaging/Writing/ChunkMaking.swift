@@ -1,55 +1,88 @@
 import TensorCore
+import TensorKernels
+
+/// A chunk that was made, and the least that a code for its single bytes could have taken.
+struct MadeChunk: Sendable {
+  let chunk: Chunk
+  /// `OrderZero.bound`, at most the raw bytes.
+  let bound: Int
+}
+
+/// Raw bytes that a chunk is to be made of.
+struct RawChunk {
+  /// The bytes stand at its beginning.
+  let buffer: AlignedBuffer
+  let count: Int
+  let rule: ChunkRule
+}
 
 extension ChunkWorkspace {
-  /// Whether compression is worth its time: it must save 1.5 % or more.
-  static func pays(stored: Int, raw: Int) -> Bool { stored * 1000 <= raw * 985 }
+  /// Digests the raw bytes of one chunk, or of two at a time, and, where that pays, replaces them
+  /// by their compressed form.
+  func makeChunks(_ raw: [RawChunk]) -> [MadeChunk] {
+    zip(raw, digests(raw.map { ($0.buffer, $0.count) })).map { make($0, rawDigest: $1) }
+  }
 
-  /// Chunks below this length hold too little for a frame to pay.
-  static let smallestCompressed = 64
-
-  /// What decides stored bytes besides the raw ones: chunks made elsewhere may be kept where
-  /// this is the same.
-  static var compressor: String { "\(ZstandardContext.fingerprint), from 1.5 % gain" }
-
-  /// Digests the `count` raw bytes at the beginning of `buffer` and, where that pays, replaces
-  /// them by their compressed form.
-  func makeChunk(in buffer: AlignedBuffer, count: Int, codec: ChunkCodec) -> Chunk {
-    let rawDigest = buffer.withPrefix(count) { digest(of: $0) }
-    guard count >= Self.smallestCompressed,
-      let compressed = compress(buffer, count: count, codec: codec)
-    else {
-      return Chunk(
-        codec: .raw, rawByteCount: count, storedByteCount: count, rawDigest: rawDigest,
-        storedDigest: rawDigest)
+  /// The digests of the first bytes of one buffer or of two.
+  private func digests(_ bytes: [(buffer: AlignedBuffer, count: Int)]) -> [Digest] {
+    guard bytes.count == 2 else {
+      return bytes.map { entry in entry.buffer.withPrefix(entry.count) { digest(of: $0) } }
     }
-    let stored = self.buffer(.stored, byteCount: compressed)
-    let storedDigest = stored.withPrefix(compressed) { bytes in
-      buffer.withMutablePrefix(compressed) { target in
+    let both = bytes[0].buffer.withPrefix(bytes[0].count) { first in
+      bytes[1].buffer.withPrefix(bytes[1].count) { Digest.pair(first, $0) }
+    }
+    return [both.first, both.second]
+  }
+
+  private func make(_ raw: RawChunk, rawDigest: Digest) -> MadeChunk {
+    let bound = raw.buffer.withPrefix(raw.count) {
+      OrderZero.bound(of: $0, width: raw.rule.codec.splitByteCount)
+    }
+    guard let size = compress(raw, bound: bound) else {
+      let chunk = Chunk(
+        codec: .raw, rawByteCount: raw.count, storedByteCount: raw.count, rawDigest: rawDigest,
+        storedDigest: rawDigest)
+      return MadeChunk(chunk: chunk, bound: bound)
+    }
+    let storedDigest = buffer(.first, byteCount: size).withPrefix(size) { bytes in
+      raw.buffer.withMutablePrefix(size) { target in
         unsafe bytes.withUnsafeBytes { source in
           unsafe target.withUnsafeMutableBytes { unsafe $0.copyMemory(from: source) }
         }
       }
       return digest(of: bytes)
     }
-    return Chunk(
-      codec: codec, rawByteCount: count, storedByteCount: compressed, rawDigest: rawDigest,
-      storedDigest: storedDigest)
+    let chunk = Chunk(
+      codec: raw.rule.codec, rawByteCount: raw.count, storedByteCount: size,
+      rawDigest: rawDigest, storedDigest: storedDigest)
+    return MadeChunk(chunk: chunk, bound: bound)
   }
 
-  /// Compresses into the `stored` buffer; nil where it does not pay.
-  private func compress(_ source: AlignedBuffer, count: Int, codec: ChunkCodec) -> Int? {
-    let stored = buffer(.stored, byteCount: ZstandardContext.bound(count))
-    let width = codec.splitByteCount
-    let input = width == 1 ? source : buffer(.split, byteCount: count)
+  /// Compresses into the first buffer; nil where it does not pay.
+  private func compress(_ raw: RawChunk, bound: Int) -> Int? {
+    // Numbers do not fall below the bound, so there is no need to try.
+    guard raw.rule.pays(stored: raw.rule.isNumbers ? bound : 0, raw: raw.count) else { return nil }
+    let size = frame(raw)
+    return raw.rule.pays(stored: size, raw: raw.count) ? size : nil
+  }
+
+  /// Compresses into the first buffer, whether it pays or not.
+  func frame(_ raw: RawChunk) -> Int {
+    let stored = buffer(.first, byteCount: ZstandardWriter.bound(raw.count))
+    let width = raw.rule.codec.splitByteCount
+    let input = width == 1 ? raw.buffer : buffer(.spare, byteCount: raw.count)
     if width > 1 {
-      source.withPrefix(count) { raw in
-        input.withMutablePrefix(count) { BytePlanes.split(raw, width: width, into: &$0) }
+      raw.buffer.withPrefix(raw.count) { numbers in
+        input.withMutablePrefix(raw.count) {
+          BytePlanes.split(numbers, width: width, into: &$0)
+        }
       }
     }
-    let size = input.withPrefix(count) { bytes in
-      stored.withMutableBytes { zstandard.compress(bytes, into: &$0) }
+    let writer = raw.rule.isNumbers ? literals : matches
+    let size = input.withPrefix(raw.count) { bytes in
+      stored.withMutableBytes { writer.compress(bytes, parts: width, into: &$0) }
     }
-    guard let size, Self.pays(stored: size, raw: count) else { return nil }
+    guard let size else { preconditionFailure("a frame is longer than Zstandard's bound") }
     return size
   }
 }

@@ -10,25 +10,19 @@ struct PackContent: Sendable {
 
   let source: Source
   let ranges: ChunkRanges
-  /// How chunks are stored where that pays.
-  let codec: ChunkCodec
+  let rule: ChunkRule
 
   init(plane index: Int, of tensor: StoredTensor, chunkByteCount: Int) {
     let layout = tensor.planes[index]
     source = .plane(tensor, index: index)
     ranges = ChunkRanges(plane: layout, chunkByteCount: chunkByteCount)
-    codec =
-      switch layout.dataType.byteCount {
-      case 2: .zstdSplit2
-      case 4: .zstdSplit4
-      default: .zstd
-      }
+    rule = ChunkRule(plane: layout, scheme: tensor.scheme)
   }
 
   init(file name: String, bytes: [UInt8], chunkByteCount: Int) {
     source = .file(name: name, bytes: bytes)
     ranges = ChunkRanges(byteCount: bytes.count, step: chunkByteCount)
-    codec = .zstd
+    rule = ChunkRule()
   }
 
   var chunkRanges: [Range<Int>] { (0..<ranges.count).map { ranges[$0] } }
@@ -60,6 +54,8 @@ struct PackedBlob: Sendable {
   let reference: BlobReference
   /// The chunks of each content.
   let chunks: [[Chunk]]
+  /// The sum of the chunks' entropy bounds, for each content.
+  let bounds: [Int]
 }
 
 extension QuantizedCheckpoint {

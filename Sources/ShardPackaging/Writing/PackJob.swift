@@ -14,8 +14,16 @@ struct PackJob {
 
   private var blobDirectory: String { "\(staged.staging)/\(BundleFiles.blobs)" }
 
+  /// What `makeBlobs` made.
+  struct Result {
+    let manifest: Manifest
+    let kept: Set<Digest>
+    /// Entropy bounds of all tensors in bytes, by scheme.
+    let bounds: [String: Int]
+  }
+
   /// Keeps or makes every blob and describes them.
-  func makeBlobs(plan: ShardPlan) throws -> (manifest: Manifest, kept: Set<Digest>) {
+  func makeBlobs(plan: ShardPlan) throws -> Result {
     let reuse = BlobReuse(
       directory: staged.target, chunkByteCount: contents.chunkByteCount, quantized: quantized,
       pool: pool)
@@ -38,7 +46,19 @@ struct PackJob {
       quantized: quantized, directory: blobDirectory, pool: pool, meter: meter)
     let made = try packing.pack(missing.map { wanted[$0] } + [contents.planBlob])
     for (index, blob) in zip(missing, made) { packed[index] = blob }
-    return (manifest(packed.compactMap { $0 } + made.suffix(1)), kept)
+    let blobs = packed.compactMap { $0 } + made.suffix(1)
+    return Result(manifest: manifest(blobs), kept: kept, bounds: bounds(blobs))
+  }
+
+  /// - Parameter blobs: of the components in order, and more.
+  private func bounds(_ blobs: [PackedBlob]) -> [String: Int] {
+    var sums: [String: Int] = [:]
+    for (entry, blob) in zip(contents.components, blobs) {
+      let schemes = entry.tensors.flatMap { tensor in tensor.planes.map { _ in tensor.scheme.name }
+      }
+      for (scheme, bound) in zip(schemes, blob.bounds) { sums[scheme, default: 0] += bound }
+    }
+    return sums
   }
 
   /// - Parameter blobs: of the components in order, of the files, of the plan.
@@ -60,7 +80,7 @@ struct PackJob {
     return Manifest(
       modelID: modelID,
       bundleID: Manifest.bundleID(modelID: modelID, plan: plan, nodes: contents.nodes),
-      compressor: ChunkWorkspace.compressor, chunkByteCount: contents.chunkByteCount,
+      compressor: ChunkRule.compressor, chunkByteCount: contents.chunkByteCount,
       components: components, modelFiles: files, planFiles: plan, nodes: contents.nodes)
   }
 

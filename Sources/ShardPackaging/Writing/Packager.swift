@@ -36,10 +36,12 @@ public enum Packager {
         quantized: quantized, contents: contents, staged: staged,
         pool: WorkerPool(threads: threads),
         meter: ProgressMeter(phase: "pack", total: contents.byteCount, handler: progress))
-      let (manifest, keptBlobs) = try job.makeBlobs(plan: plan)
-      try job.write(manifest)
+      let made = try job.makeBlobs(plan: plan)
+      try job.write(made.manifest)
       try staged.commit()
-      return PackSummary(manifest: manifest, directory: staged.target, keptBlobs: keptBlobs)
+      return PackSummary(
+        manifest: made.manifest, directory: staged.target, keptBlobs: made.kept,
+        entropyBounds: made.bounds)
     } catch {
       staged.abandon()
       throw error
@@ -54,6 +56,9 @@ public struct PackSummary: Sendable {
   public let directory: String
   /// Blobs that were kept from the bundle that stood there.
   public let keptBlobs: Set<Digest>
+  /// Order-0 entropy of the weights as they are compressed, in bytes, by scheme
+  /// (docs/format.md §6).
+  public let entropyBounds: [String: Int]
 
   /// Bytes of blobs that were written anew.
   public var writtenByteCount: Int {

@@ -35,7 +35,7 @@ struct LoadCommand: ParsableCommand {
     let package = try bundle.open()
     var report = LoadReport(package: package, threads: compute.pool.threads)
     for repetition in -1..<repetitions {
-      let hashed = try BlobHashing(package).seconds(compute.pool)
+      let hashed = try BlobHashing(package, package.blobsOfNode).seconds(compute.pool)
       let canForget = ProcessMemory.forgetPeak()
       let start = ContinuousClock.now
       let opened = try bundle.open()
@@ -50,47 +50,6 @@ struct LoadCommand: ParsableCommand {
       report.note(shard, peak: canForget ? peak : nil)
     }
     if common.json { Console.write(report.json) } else { Console.write(report.text) }
-  }
-}
-
-/// Hashes the bytes of a node's blobs from memory, a window at a time.
-struct BlobHashing {
-  private let files: [InputFile]
-  private let window = AlignedBuffer(byteCount: 16 << 20)
-  private static let piece = 2 << 20
-
-  init(_ package: VerifiedPackage) throws {
-    files = try package.blobsOfNode.map { blob in
-      try InputFile(path: "\(package.directory)/\(BundleFiles.blob(blob.digest))")
-    }
-  }
-
-  /// Seconds of hashing; reading into memory does not count.
-  func seconds(_ pool: WorkerPool) throws -> Double {
-    var seconds = 0.0
-    for file in files {
-      for start in stride(from: 0, to: file.byteCount, by: window.byteCount) {
-        let count = min(window.byteCount, file.byteCount - start)
-        let pieces = (count + Self.piece - 1) / Self.piece
-        func range(_ piece: Int) -> Range<Int> {
-          piece * Self.piece..<min(count, (piece + 1) * Self.piece)
-        }
-        try pool.runThrowing(chunks: pieces) { piece in
-          let range = range(piece)
-          var target = unsafe MutableRawSpan(
-            _unsafeBytes: UnsafeMutableRawBufferPointer(
-              start: window.pointer + range.lowerBound, count: range.count))
-          try file.read(into: &target, at: start + range.lowerBound)
-        }
-        seconds +=
-          ContinuousClock().measure {
-            pool.run(chunks: pieces) { piece in
-              window.withBytes { bytes in _ = Digest(of: bytes.extracting(range(piece))) }
-            }
-          }.seconds
-      }
-    }
-    return seconds
   }
 }
 

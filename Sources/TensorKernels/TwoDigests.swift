@@ -1,0 +1,31 @@
+import CKernels
+
+/// SHA-256 of two messages at once, by the processor's own instructions: faster than one after
+/// the other, since each message alone leaves them waiting.
+public enum TwoDigests {
+  /// Whether this processor has the instructions.
+  public static let isSupported = ck_sha256_is_supported() != 0
+
+  /// The digests of both, 32 bytes each.
+  ///
+  /// Precondition: `isSupported`.
+  public static func of(_ first: RawSpan, _ second: RawSpan) -> (first: [UInt8], second: [UInt8]) {
+    precondition(isSupported, "this processor has no instructions for SHA-256")
+    var digests = (ck_sha256(), ck_sha256())
+    unsafe ck_sha256_start(&digests.0)
+    unsafe ck_sha256_start(&digests.1)
+    unsafe first.withUnsafeBytes { first in
+      unsafe second.withUnsafeBytes { second in
+        unsafe ck_sha256_update(
+          &digests.0, first.baseAddress, first.count, &digests.1, second.baseAddress, second.count)
+      }
+    }
+    return (finish(&digests.0), finish(&digests.1))
+  }
+
+  private static func finish(_ digest: inout ck_sha256) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: 32)
+    unsafe ck_sha256_finish(&digest, &bytes)
+    return bytes
+  }
+}
