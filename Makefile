@@ -1,6 +1,7 @@
 # Every target is a few plain commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test check bench predictions neon format lint fixtures clean coverage
+.PHONY: help deps deps-test build demo test check bench predictions crash-trials neon format lint \
+  fixtures clean coverage
 .SILENT:
 
 SWIFT ?= swift
@@ -8,11 +9,12 @@ BIN := .build/release
 DEMO := .build/demo
 DEB := pkg-config libzstd-dev libssl-dev libopenmpi-dev openmpi-bin
 BREW := pkgconf zstd openssl@3 open-mpi
+PEERS := openssh-server openssh-client docker-registry skopeo
 COVERED := Checkpoints ShardPackaging ShardPlanning
 CODE := Package.swift Sources Tests
 
 help: ## list the targets
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install the libraries that are missing (apt; on macOS it prints the brew line)
 	set -eu; missing=; \
@@ -33,6 +35,9 @@ deps: ## install the libraries that are missing (apt; on macOS it prints the bre
 	elif ! pkg-config --exists libzstd libcrypto; then \
 	  echo "install pkg-config and the development files of zstd, OpenSSL 3 and Open MPI"; exit 1; \
 	fi
+
+deps-test: ## install what tests run beside our programs: an SSH server, a registry, skopeo
+	$(MAKE) deps DEB="$(DEB) $(PEERS)"
 
 build: deps ## build shardtool and shardrun into .build/release
 	$(SWIFT) build -c release
@@ -77,6 +82,10 @@ predictions: deps ## measure how well plans predict: minutes, on a machine that 
 	$(SWIFT) build -c release --build-tests
 	SHARD_MEASURE=1 $(SWIFT) test -c release --skip-build --filter Predictions
 
+crash-trials: deps-test ## 20 kills and 20 full disks each for pack, ship and gc; broken connections
+	$(SWIFT) build -c release --build-tests
+	SHARD_TRIALS=20 $(SWIFT) test -c release --skip-build --filter 'CrashTrials|BrokenShips'
+
 neon: ## compare the NEON kernels with the reference in an emulator of AArch64 (on x86-64 Debian)
 	command -v qemu-aarch64-static aarch64-linux-gnu-gcc >/dev/null || \
 	  { echo "install qemu-user-static and gcc-aarch64-linux-gnu"; exit 1; }
@@ -100,20 +109,7 @@ coverage: deps ## line coverage of the modules that read what comes from outside
 	$(SWIFT) build -c release --build-tests --enable-code-coverage --scratch-path .build/coverage
 	LLVM_PROFILE_FILE="$(CURDIR)/.build/coverage/profiles/%m.profraw" \
 	  $(SWIFT) test -c release --skip-build --scratch-path .build/coverage
-	set -eu; tests=$$(find .build/coverage/ -name '*PackageTests.xctest' -type f | head -n 1); \
-	tools=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")"); \
-	llvm_cov=$$tools/llvm-cov; [ -x "$$llvm_cov" ] || llvm_cov=llvm-cov; \
-	llvm_profdata=$$tools/llvm-profdata; [ -x "$$llvm_profdata" ] || llvm_profdata=llvm-profdata; \
-	profile=.build/coverage/profiles/all.profdata; : programs killed by tests leave broken files; \
-	"$$llvm_profdata" merge -sparse -failure-mode=all -o "$$profile" .build/coverage/profiles/*.profraw; \
-	"$$llvm_cov" export -format=lcov -instr-profile "$$profile" "$$tests" | awk -F '[:,]' \
-	  -v covered="$(COVERED)" ' \
-	  /^SF:/ { module = ""; if (match($$2, /\/Sources\/[^\/]+\//)) \
-	    module = substr($$2, RSTART + 9, RLENGTH - 10) } \
-	  /^DA:/ { lines[module]++; if ($$3 > 0) hit[module]++ } \
-	  END { n = split(covered, names, " "); low = 0; for (i = 1; i <= n; i++) { m = names[i]; \
-	    share = lines[m] ? 100 * hit[m] / lines[m] : 0; if (share < 90) low = 1; \
-	    printf "%-16s %5.1f %% of %d lines\n", m, share, lines[m] } exit low }'
+	SWIFT="$(SWIFT)" sh Tests/coverage-report $(COVERED)
 
 clean: ## remove everything that was built
 	$(SWIFT) package clean

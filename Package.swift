@@ -16,6 +16,7 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
   .product(name: "NIOPosix", package: "swift-nio"),
 ]
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
@@ -42,6 +43,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
   ],
   targets: [
     // C
@@ -79,7 +81,7 @@ let package = Package(
       "ShardPreparation",
       [
         "Checkpoints", "ModelArchitectures", "Quantization", "ShardPackaging", "ShardPlanning",
-        "StrictJSON", "TensorCore", "TensorKernels", "Tokenization",
+        "StrictJSON", "TensorCore", "TensorKernels", "Tokenization", subprocess,
       ]),
     library(
       "ShardRuntime",

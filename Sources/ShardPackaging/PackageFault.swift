@@ -13,7 +13,12 @@ public struct PackageFault: Fault {
     _ reason: String, _ message: String, exitStatus: ExitStatus = .badData,
     context: [String: String] = [:]
   ) {
-    code = "package.\(reason)"
+    self.init(code: "package.\(reason)", message, exitStatus: exitStatus, context: context)
+  }
+
+  /// With a whole code, such as one that another program has sent.
+  init(code: String, _ message: String, exitStatus: ExitStatus, context: [String: String]) {
+    self.code = code
     self.message = message
     self.exitStatus = exitStatus
     self.context = context

@@ -13,7 +13,8 @@ struct Shardrun: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       GenerateCommand.self, ChatCommand.self, ScoreCommand.self, BenchCommand.self,
-      NodeCommand.self, ProbeCommand.self, VerifyCommand.self, StartCommand.self,
+      NodeCommand.self, ProbeCommand.self, VerifyCommand.self, ReceiveCommand.self,
+      StartCommand.self,
     ],
     defaultSubcommand: StartCommand.self)
 

@@ -5,7 +5,8 @@ import CommandLineSupport
 struct Shardtool: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "shardtool",
-    abstract: "Prepares language models for several small machines: quantizes, plans, packs.",
+    abstract:
+      "Prepares language models for several small machines: quantizes, plans, packs, ships.",
     version: "0.1.0",
     subcommands: [
       QuantizeCommand.self,
@@ -14,6 +15,8 @@ struct Shardtool: ParsableCommand {
       VerifyCommand.self,
       InspectCommand.self,
       PrepareCommand.self,
+      ShipCommand.self,
+      GcCommand.self,
       TokenizeCommand.self,
       DetokenizeCommand.self,
     ]

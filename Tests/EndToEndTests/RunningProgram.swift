@@ -78,7 +78,9 @@ final class RunningProgram {
   }
 
   /// Processes that this one started.
-  var children: [Int32] { Self.processes { $0 == identifier } }
+  var children: [Int32] { Self.children(of: identifier) }
+
+  static func children(of identifier: Int32) -> [Int32] { processes { $0 == identifier } }
 
   /// Whether a process is there and no zombie.
   static func exists(_ identifier: Int32) -> Bool {

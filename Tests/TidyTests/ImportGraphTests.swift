@@ -61,7 +61,13 @@ import Testing
 
   private func imports(_ file: Repository.TextFile) -> [String] {
     guard file.path.hasSuffix(".swift") else { return [] }
+    var isText = false
     return file.lines.compactMap { line in
+      // Programs of other languages stand in literals of several lines.
+      if line.split(separator: "\"\"\"", omittingEmptySubsequences: false).count % 2 == 0 {
+        isText.toggle()
+      }
+      guard !isText else { return nil }
       var words = line.split(separator: " ")
       while let word = words.first, word.hasPrefix("@") || Self.importModifiers.contains(word) {
         words.removeFirst()
@@ -81,6 +87,7 @@ import Testing
   /// Variables of Package.swift that stand for products of other packages.
   private static let products = [
     "nio": ["NIOCore", "NIOPosix"], "logging": ["Logging"], "argumentParser": ["ArgumentParser"],
+    "subprocess": ["Subprocess"],
   ]
   /// What the functions of Package.swift add to every target of their kind.
   private static let implied = [

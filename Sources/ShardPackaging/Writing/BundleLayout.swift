@@ -1,25 +1,52 @@
 import TensorCore
 
-/// Knows what packing writes, so that it never removes what it did not write.
+/// Knows what packing and shipping write, so that they never remove what they did not write.
 enum BundleLayout {
-  /// The first thing in a directory that no pack has put there; nil where all is ours.
-  static func foreignEntry(in directory: String) throws(FileFault) -> String? {
+  /// What may stand at a place.
+  enum Kind {
+    /// A bundle with all its nodes, as `pack` makes it.
+    case bundle
+    /// One node's directory, as `ship` makes it.
+    case node
+  }
+
+  /// The first thing in a directory that was not put there by us; nil where all is ours.
+  static func foreignEntry(in directory: String, _ kind: Kind) throws(FileFault) -> String? {
+    switch kind {
+    case .bundle: try foreignBundleEntry(in: directory)
+    case .node: try foreignNodeEntry(in: directory)
+    }
+  }
+
+  /// The first thing in a staging directory that was not put there by us; nil where all is ours.
+  static func foreignLeftover(in directory: String) throws(FileFault) -> String? {
+    guard let foreign = try foreignBundleEntry(in: directory) else { return nil }
+    return try foreignNodeEntry(in: directory) == nil ? nil : foreign
+  }
+
+  private static func foreignBundleEntry(in directory: String) throws(FileFault) -> String? {
     for name in try Directory.names(in: directory) {
       let path = "\(directory)/\(name)"
       switch name {
-      case BundleFiles.manifest where Directory.isFile(path): continue
+      case BundleFiles.nodeDescriptor: return path
+      case _ where isSmall(name) && Directory.isFile(path): continue
       case _ where isPartial(name) && Directory.isFile(path): continue
       case "blobs" where Directory.exists(path):
         if let entry = try foreignBlob(in: path) { return entry }
       case BundleFiles.nodes where Directory.exists(path):
-        if let entry = try foreignNode(in: path) { return entry }
+        for node in try Directory.names(in: path) {
+          guard Directory.exists("\(path)/\(node)") else { return "\(path)/\(node)" }
+          if let entry = try foreignNodeEntry(in: "\(path)/\(node)") { return entry }
+        }
       default: return path
       }
     }
     return nil
   }
 
-  private static func isPartial(_ name: String) -> Bool { name.hasSuffix(".partial") }
+  private static func isSmall(_ name: String) -> Bool { BundleFiles.limit(ofSmall: name) != nil }
+
+  static func isPartial(_ name: String) -> Bool { name.hasSuffix(".partial") }
 
   private static func foreignBlob(in directory: String) throws(FileFault) -> String? {
     for name in try Directory.names(in: directory) {
@@ -34,20 +61,15 @@ enum BundleLayout {
     return nil
   }
 
-  private static func foreignNode(in directory: String) throws(FileFault) -> String? {
-    for node in try Directory.names(in: directory) {
-      let path = "\(directory)/\(node)"
-      guard Directory.exists(path) else { return path }
-      for name in try Directory.names(in: path) {
-        let inner = "\(path)/\(name)"
-        switch name {
-        case BundleFiles.manifest where Directory.isFile(inner): continue
-        case BundleFiles.nodeDescriptor where Directory.isFile(inner): continue
-        case _ where isPartial(name) && Directory.isFile(inner): continue
-        case "blobs" where Directory.exists(inner):
-          if let entry = try foreignBlob(in: inner) { return entry }
-        default: return inner
-        }
+  private static func foreignNodeEntry(in directory: String) throws(FileFault) -> String? {
+    for name in try Directory.names(in: directory) {
+      let path = "\(directory)/\(name)"
+      switch name {
+      case _ where isSmall(name) && Directory.isFile(path): continue
+      case _ where isPartial(name) && Directory.isFile(path): continue
+      case "blobs" where Directory.exists(path):
+        if let entry = try foreignBlob(in: path) { return entry }
+      default: return path
       }
     }
     return nil

@@ -8,7 +8,7 @@ import TensorKernels
 struct PackJob {
   let quantized: QuantizedCheckpoint
   let contents: PackContents
-  let staged: StagedBundle
+  let staged: StagedDirectory
   let pool: WorkerPool
   let meter: ProgressMeter
 

@@ -30,7 +30,7 @@ public enum Packager {
       (1...ManifestLimits.chunkByteCount).contains(chunkByteCount),
       "a chunk of \(chunkByteCount) bytes")
     let contents = try PackContents(quantized, plan: plan, chunkByteCount: chunkByteCount)
-    let staged = try StagedBundle(target: directory)
+    let staged = try StagedDirectory(target: directory, kind: .bundle)
     do {
       let job = PackJob(
         quantized: quantized, contents: contents, staged: staged,

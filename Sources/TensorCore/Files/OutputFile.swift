@@ -10,8 +10,11 @@ public final class OutputFile: Sendable {
   private let descriptor: Int32
 
   /// Creates the file, or empties it where it exists.
-  public init(path: String) throws(FileFault) {
-    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+  ///
+  /// - Parameter keepsContents: leaves the bytes of an existing file where they are.
+  public init(path: String, keepsContents: Bool = false) throws(FileFault) {
+    let emptying = keepsContents ? 0 : O_TRUNC
+    let descriptor = unsafe open(path, O_RDWR | O_CREAT | emptying | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw FileFault("create", path: path, errno: errno, isOutput: true)
     }
@@ -58,6 +61,21 @@ public final class OutputFile: Sendable {
     private typealias SynchronizeRange = @convention(c) (Int32, off_t, off_t, UInt32) -> Int32
     private static let writeFlag: UInt32 = 2
   #endif
+
+  /// Ends the file at a length.
+  public func truncate(to byteCount: Int) throws(FileFault) {
+    guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
+      throw FileFault("write", path: path, errno: errno, isOutput: true)
+    }
+  }
+
+  /// Asks the system to forget what it keeps of the file in memory, so that reading shows what is
+  /// on the disk. Call `synchronize` before.
+  public func forgetCache() {
+    #if canImport(Glibc)
+      _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+    #endif
+  }
 
   /// Waits until the bytes are on the disk.
   public func synchronize() throws(FileFault) {
