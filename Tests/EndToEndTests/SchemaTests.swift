@@ -96,6 +96,31 @@ extension EndToEnd {
       #expect(try violations(of: "shard.error", error) == [])
     }
 
+    @Test func shippingAndSweepingMeetTheirs() throws {
+      let models = try PreparedModels.shared.get()
+      let bundle = try models.bundle(bits: 4, split: [2, 2, 2])
+      let store = models.path("store")
+      for (name, arguments) in [
+        ("ship", ["ship", bundle, "--node", "node-1", store + "/node-1"]),
+        ("gc", ["gc", store]), ("gc", ["gc", store, "--dry-run"]),
+      ] {
+        if name == "gc" {
+          for path in ["node-1/blobs/sha256/1.partial", ".node-2.partial/blobs/sha256/x"] {
+            try Directory.create(Directory.parent(of: "\(store)/\(path)"))
+            try Directory.writeAtomically([1], to: "\(store)/\(path)")
+          }
+        }
+        let run = try ProgramRun.run("shardtool", arguments + ["--json"])
+        #expect(run.status == 0, "\(run.output)")
+        let result = try JSONParsing().parse(run.output)
+        #expect(try violations(of: "shardtool.\(name)", result) == [])
+        if name == "gc" {
+          #expect(result["removed"]?.array?.count == 1)
+          #expect(result["left_alone"]?.array?.count == 1)
+        }
+      }
+    }
+
     @Test func benchMeetsItsSchemaAndAddsUp() throws {
       let models = try PreparedModels.shared.get()
       let bundle = try models.bundle(bits: 4, split: [2, 2, 2])

@@ -28,6 +28,9 @@ extension EndToEnd {
       ("shardtool", ["plan", "--objective", "speed"], "'latency', 'throughput'", "plan "),
       ("shardtool", ["plan", "--nodes", "3"], "--ram 8G", "plan "),
       ("shardtool", ["verify", "a", "b"], "'b'", "verify "),
+      ("shardtool", ["ship", "a"], "target", "ship "),
+      ("shardtool", ["ship", "a", "b", "c"], "give each target its --node", "ship "),
+      ("shardtool", ["ship", "a", "b", "--retries", "-1"], "not -1", "ship "),
     ])
     func mistakesAreOneSentence(
       program: String, arguments: [String], words: String, command: String
