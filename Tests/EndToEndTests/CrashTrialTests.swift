@@ -90,8 +90,11 @@ extension EndToEnd {
         } else {
           #expect(end.status == 0, "\(name) \(trial): \(program.errors)")
         }
+        // A receiver over ssh, which may have all it needs, lives a little longer than its sender.
+        _ = RunningProgram.wait(seconds: 20) {
+          !RunningProgram.isRunning(with: ["receive", subject.target])
+        }
         try check(subject, "\(name) \(trial)")
-        // A receiver over ssh notices a little later that its sender is gone.
         let begin = Date()
         var again = try ProgramRun.run("shardtool", subject.arguments)
         duration = max(duration, Date().timeIntervalSince(begin))

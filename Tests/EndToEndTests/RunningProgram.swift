@@ -90,6 +90,17 @@ final class RunningProgram {
     return text[end...].split(separator: " ").dropFirst().first != "Z"
   }
 
+  /// Whether a process runs whose command line holds all these texts.
+  static func isRunning(with texts: [String]) -> Bool {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return names.contains { name in
+      guard Int32(name) != nil,
+        let line = try? String(contentsOfFile: "/proc/\(name)/cmdline", encoding: .utf8)
+      else { return false }
+      return texts.allSatisfy { line.contains($0) }
+    }
+  }
+
   private static func processes(withParent matches: (Int32) -> Bool) -> [Int32] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
     return names.compactMap { Int32($0) }.filter { identifier in
