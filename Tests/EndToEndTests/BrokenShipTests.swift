@@ -104,12 +104,8 @@ extension EndToEnd {
 
     /// Waits until the receiver of a broken connection has gone.
     private func waitForReceiver(_ name: String) {
-      let path = place.appending(".\(name).partial")
-      _ = RunningProgram.wait(seconds: 20) {
-        let descriptor = unsafe open(path, O_RDONLY)
-        guard descriptor >= 0 else { return true }
-        defer { close(descriptor) }
-        return flock(descriptor, LOCK_EX | LOCK_NB) == 0
+      _ = RunningProgram.wait(seconds: 40) {
+        !RunningProgram.isRunning(with: ["receive", place.appending(name)])
       }
     }
 
