@@ -1,6 +1,8 @@
 /// Names in a bundle directory (docs/format.md §2).
 public enum BundleFiles {
   public static let manifest = "manifest.json"
+  /// Signatures of the manifest, where there are any.
+  public static let signature = "signature.json"
   public static let nodeDescriptor = "node.json"
   public static let blobs = "blobs/sha256"
   public static let nodes = "nodes"
@@ -11,6 +13,7 @@ public enum BundleFiles {
   /// that each may have: what is shipped with a node's blobs.
   public static let small: [(name: String, byteCountLimit: Int)] = [
     (manifest, ManifestLimits.manifestByteCount),
+    (signature, SignatureEnvelope.maximumByteCount),
     (nodeDescriptor, ManifestLimits.nodeDescriptorByteCount),
   ]
 

@@ -23,4 +23,20 @@ public struct PackageFault: Fault {
     self.exitStatus = exitStatus
     self.context = context
   }
+
+  /// A doubt about whom the bundle comes from, whatever raised it.
+  init(untrusted fault: any Fault) {
+    code = fault.code
+    message = fault.message
+    exitStatus = .notTrusted
+    context = fault.context
+  }
+
+  /// Something that differs from what a trusted key has signed.
+  init(notAsSigned fault: any Fault) {
+    code = fault.code
+    message = "not as it was signed: \(fault.message)"
+    exitStatus = .notTrusted
+    context = fault.context
+  }
 }

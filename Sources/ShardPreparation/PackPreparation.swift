@@ -11,7 +11,8 @@ public enum PackPreparation {
   /// Throws: as `Packager.pack`, and what stands in the way of reading checkpoint and plan.
   public static func pack(
     checkpoint: String, plan: String, to directory: String,
-    threads: Int = WorkerPool.defaultThreadCount, progress: ProgressHandler? = nil
+    threads: Int = WorkerPool.defaultThreadCount, release: BundleRelease = BundleRelease(),
+    progress: ProgressHandler? = nil
   ) throws -> PackReport {
     let quantized = try QuantizedCheckpoint(directory: checkpoint)
     let plan = try ShardPlan.read(from: plan)
@@ -20,7 +21,8 @@ public enum PackPreparation {
       quantized.tokenizerFiles, in: quantized.directory,
       modelVocabulary: plan.facts.vocabularySize)
     let summary = try Packager.pack(
-      quantized, plan: plan, to: directory, threads: threads, progress: progress)
+      quantized, plan: plan, to: directory, threads: threads, release: release,
+      progress: progress)
     return PackReport(summary.manifest, directory: directory, summary: summary)
   }
 

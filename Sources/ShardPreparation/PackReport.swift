@@ -47,11 +47,17 @@ public struct PackReport: Sendable {
   public let parts: [Part]
   public let schemes: [SchemeTotal]
   public let nodes: [NodeTotal]
+  /// Identities of the keys whose signatures lie beside the manifest, trusted or not.
+  public let signers: [String]
   /// Bytes of blobs that were written anew; nil where the bundle was only looked at.
   public let writtenByteCount: Int?
 
-  /// - Parameter summary: of the run that packed it; nil for a bundle found.
-  public init(_ manifest: Manifest, directory: String, summary: PackSummary? = nil) {
+  /// - Parameters:
+  ///   - summary: of the run that packed it; nil for a bundle found.
+  ///   - signers: of a bundle found.
+  public init(
+    _ manifest: Manifest, directory: String, summary: PackSummary? = nil, signers: [String] = []
+  ) {
     self.directory = directory
     self.manifest = manifest
     let kept = summary?.keptBlobs ?? []
@@ -69,6 +75,7 @@ public struct PackReport: Sendable {
     schemes = Self.schemes(manifest, bounds: summary?.entropyBounds)
     nodes = Self.nodes(manifest)
     writtenByteCount = summary?.writtenByteCount
+    self.signers = summary?.signer.map { [$0.description] } ?? signers
   }
 
   public var rawByteCount: Int { parts.reduce(0) { $0 + $1.rawByteCount } }
@@ -109,6 +116,8 @@ public struct PackReport: Sendable {
       "bundle_id": .string(manifest.bundleID.description),
       "model_id": .string(manifest.modelID.description),
       "compressor": .string(manifest.compressor),
+      "name": .string(manifest.name), "sequence": JSONValue(manifest.sequence),
+      "signers": .array(signers.map { .string($0) }),
       "raw_bytes": JSONValue(rawByteCount), "stored_bytes": JSONValue(storedByteCount),
       "blobs": .array(
         parts.map { part in

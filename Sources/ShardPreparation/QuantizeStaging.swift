@@ -1,5 +1,6 @@
 import Checkpoints
 import Quantization
+import ShardPackaging
 import StrictJSON
 import TensorCore
 
@@ -124,6 +125,7 @@ final class QuantizeStaging {
     return Checkpoint.tokenizerFileNames.contains(String(stem))
       || [
         "config.json", "model.safetensors.index.json", QuantizeReport.fileName, progressFileName,
+        Provenance.fileName,
       ].contains(String(stem))
   }
 

@@ -1,5 +1,6 @@
 import Checkpoints
 import Quantization
+import ShardPackaging
 import StrictJSON
 import Synchronization
 import TensorCore
@@ -93,6 +94,10 @@ public struct Quantizer: Sendable {
     }
     let report = report(sums)
     try writeDescription(report, to: staging.path)
+    let sources = try SourceDigests(checkpoint).read(pool: pool, progress: progress)
+    try Directory.writeAtomically(
+      Array(Provenance(recipe: recipe, sources: sources).fileText.utf8),
+      to: "\(staging.path)/\(Provenance.fileName)")
     try staging.keepOnly(Set(plan.files.map(\.name) + Self.descriptionNames(checkpoint)))
     return report
   }
@@ -115,7 +120,8 @@ public struct Quantizer: Sendable {
   private static let indexName = "model.safetensors.index.json"
 
   private static func descriptionNames(_ checkpoint: Checkpoint) -> [String] {
-    ["config.json", indexName, QuantizeReport.fileName] + checkpoint.tokenizerFiles
+    ["config.json", indexName, QuantizeReport.fileName, Provenance.fileName]
+      + checkpoint.tokenizerFiles
   }
 
   /// Everything beside the weights: configuration, index, report and the tokenizer's files.

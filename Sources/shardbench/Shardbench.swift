@@ -1,12 +1,13 @@
 import ArgumentParser
 import CommandLineSupport
+import TensorCore
 
 @main
 struct Shardbench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "shardbench",
     abstract: "Measures kernels, the worker pool, packing, verifying, loading and generation.",
-    version: "0.1.0",
+    version: ToolVersion.current,
     subcommands: [
       KernelsCommand.self, PoolCommand.self, PackCommand.self, VerifyCommand.self,
       LoadCommand.self, GenerateCommand.self,

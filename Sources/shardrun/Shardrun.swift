@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandLineSupport
+import TensorCore
 
 @main
 struct Shardrun: ParsableCommand {
@@ -10,7 +11,7 @@ struct Shardrun: ParsableCommand {
       Without a command: serves the node whose directory this is, or runs all nodes of \
       ./shards/bundles here and continues what standard input says.
       """,
-    version: "0.1.0",
+    version: ToolVersion.current,
     subcommands: [
       GenerateCommand.self, ChatCommand.self, ScoreCommand.self, BenchCommand.self,
       NodeCommand.self, ProbeCommand.self, VerifyCommand.self, ReceiveCommand.self,

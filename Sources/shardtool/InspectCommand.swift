@@ -44,7 +44,7 @@ struct InspectCommand: ParsableCommand {
     guard Directory.exists(path) else { return try describeFile() }
     func has(_ name: String) -> Bool { Directory.isFile("\(path)/\(name)") }
     if has(BundleFiles.manifest) {
-      return .bundle(try VerifiedPackage.open(directory: path))
+      return try .bundle(VerifiedPackage.open(directory: path))
     }
     let checkpoint = try Checkpoint(directory: path)
     guard QuantizationRecord.isPresent(in: checkpoint.configuration) else {

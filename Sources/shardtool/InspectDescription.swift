@@ -89,7 +89,11 @@ struct Description {
     var object = object("quantized", checkpoint.directory)
     let (facts, lines) = model(architecture, checkpoint.configuration)
     object["model"] = facts
+    let provenance = try Provenance(of: checkpoint)
     object["recipe"] = .string(checkpoint.recipe)
+    var origin = provenance.json.object
+    origin?["packer"] = nil
+    object["provenance"] = origin.map { .object($0) }
     object["tokenizer_files"] = .array(checkpoint.tokenizerFiles.map { .string($0) })
     var schemes: [JSONValue] = []
     var table = TextTable([
@@ -115,8 +119,9 @@ struct Description {
     return Description(
       json: .object(object),
       text: Self.lines(
-        [("kind", "quantized checkpoint"), ("recipe", checkpoint.recipe)] + lines
-          + [("tokenizer files", list(checkpoint.tokenizerFiles))]) + "\n" + table.rendered())
+        [("kind", "quantized checkpoint")] + lines
+          + [("tokenizer files", list(checkpoint.tokenizerFiles))]
+          + ProvenanceText.lines(provenance, packed: false)) + "\n" + table.rendered())
   }
 
   static func plan(_ plan: ShardPlan, path: String) -> Description {
@@ -132,24 +137,33 @@ struct Description {
       ]) + "\n" + nodes(of: plan).rendered())
   }
 
-  static func bundle(_ package: VerifiedPackage) -> Description {
-    let report = PackReport(package.manifest, directory: package.directory)
+  static func bundle(_ package: VerifiedPackage) throws -> Description {
+    let manifest = package.manifest
+    let signatures =
+      try SignatureEnvelope.read(
+        in: package.directory, manifest: manifest.fileBytes)?.signatures ?? []
+    let signers = signatures.map(\.keyID.description)
+    let report = PackReport(manifest, directory: package.directory, signers: signers)
     var object = object(package.isWholeBundle ? "bundle" : "node", package.directory)
     let (facts, lines) = model(package.architecture, package.configuration)
     object["model"] = facts
     if !package.isWholeBundle { object["node"] = .string(package.node) }
     object["files"] = .array(package.assets.keys.sorted().map { .string($0) })
     object["bundle"] = report.json
+    object["provenance"] = manifest.provenance.json
     object["plan"] = package.plan.json
+    let origin = ProvenanceText.lines(manifest.provenance, packed: true)
     let kind = package.isWholeBundle ? "bundle" : "bundle part of node \(package.node)"
     return Description(
       json: .object(object),
       text: Self.lines(
         [("kind", kind)] + lines + [
           ("files", list(package.assets.keys.sorted())),
-          ("model id", "\(package.manifest.modelID)"),
-          ("compressor", package.manifest.compressor),
-        ]) + "\n" + PackText.render(report) + "\n" + nodes(of: package.plan).rendered())
+          ("name", "\(manifest.name), number \(manifest.sequence)"),
+          ("signed by", ProvenanceText.signers(signers)),
+          ("model id", "\(manifest.modelID)"),
+          ("compressor", manifest.compressor),
+        ] + origin) + "\n" + PackText.render(report) + "\n" + nodes(of: package.plan).rendered())
   }
 
   private static func nodes(of plan: ShardPlan) -> TextTable {

@@ -101,6 +101,10 @@ enum PackText {
         + "there already; "
         + "\(Quantity.describe(bytes: written)) written\n"
     }
+    if report.writtenByteCount != nil, let signer = report.signers.first {
+      let manifest = report.manifest
+      text += "number \(manifest.sequence) of \(manifest.name), signed by \(signer)\n"
+    }
     return text + "bundle \(report.manifest.bundleID)\n"
   }
 

@@ -29,9 +29,11 @@ struct PrepareCommand: ParsableCommand {
     help: "Where to write: quantized, plan.json and bundles appear in this directory.")
   var output = "shards"
 
+  @OptionGroup var release: ReleaseOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
+    let release = try release.read(common)
     // What cannot be planned is told before the long work begins.
     let cluster = try plan.cluster(common)
     let source = try Checkpoint(directory: checkpoint)
@@ -55,7 +57,8 @@ struct PrepareCommand: ParsableCommand {
     if !common.json { Console.write(PlanText.render(planned) + "\n") }
 
     let packed = try PackCommand.pack(
-      quantizedPath, plan: planPath, output: bundlePath, threads: threads, common: common)
+      quantizedPath, plan: planPath, output: bundlePath, release: release, threads: threads,
+      common: common)
     if common.json {
       Console.write([
         "schema": "shardtool.prepare/1", "quantization": quantized.json, "plan": planned.json,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandLineSupport
+import TensorCore
 
 @main
 struct Shardtool: ParsableCommand {
@@ -7,12 +8,14 @@ struct Shardtool: ParsableCommand {
     commandName: "shardtool",
     abstract:
       "Prepares language models for several small machines: quantizes, plans, packs, ships.",
-    version: "0.1.0",
+    version: ToolVersion.current,
     subcommands: [
       QuantizeCommand.self,
       PlanCommand.self,
       PackCommand.self,
       VerifyCommand.self,
+      KeygenCommand.self,
+      SignCommand.self,
       InspectCommand.self,
       PrepareCommand.self,
       ShipCommand.self,

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Reads shard bundles as docs/format.md describes them; written from that document alone.
 
-    read_bundle.py verify DIRECTORY
+    read_bundle.py verify DIRECTORY [PUBLIC_KEY]   with a key: signed by it, or refused
     read_bundle.py dequantize DIRECTORY TENSOR     rows of binary32 numbers as hexadecimal bits
 
 Needs Python 3.9 and, for compressed chunks, the package zstandard (or Python 3.14) or the
 command zstd. Exit status: 0 sound, 1 refused, 3 no Zstandard here.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -106,6 +107,103 @@ def unseal(path, name, limit):
     require(isinstance(value, dict), f"{path} holds no object")
     require(canonical(value).encode() == inner, f"{path} is not canonical")
     return value
+
+
+# --- §10: signatures. Ed25519 as RFC 8032 writes it down, affine and slow
+
+PRIME = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+TYPE = "application/vnd.shardtool.manifest+json"
+CURVE = -121665 * pow(121666, PRIME - 2, PRIME) % PRIME
+
+
+def decode_point(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    require(y < PRIME, "a point that is none")
+    square = (y * y - 1) * pow(CURVE * y * y + 1, PRIME - 2, PRIME) % PRIME
+    x = pow(square, (PRIME + 3) // 8, PRIME)
+    if (x * x - square) % PRIME:
+        x = x * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
+    require((x * x - square) % PRIME == 0 and (x or not sign), "a point that is none")
+    return (PRIME - x if x & 1 != sign else x, y)
+
+
+def add(a, b):
+    (x1, y1), (x2, y2) = a, b
+    t = CURVE * x1 * x2 * y1 * y2
+    return (
+        (x1 * y2 + x2 * y1) * pow(1 + t, PRIME - 2, PRIME) % PRIME,
+        (y1 * y2 + x1 * x2) * pow(1 - t, PRIME - 2, PRIME) % PRIME,
+    )
+
+
+def multiply(scalar, point):
+    result = (0, 1)
+    while scalar:
+        if scalar & 1:
+            result = add(result, point)
+        point = add(point, point)
+        scalar >>= 1
+    return result
+
+
+def is_signature(signature, message, key):
+    scalar = int.from_bytes(signature[32:], "little")
+    require(scalar < ORDER, "a signature out of range")
+    hashed = hashlib.sha512(signature[:32] + key + message).digest()
+    factor = int.from_bytes(hashed, "little") % ORDER
+    base_y = 4 * pow(5, PRIME - 2, PRIME) % PRIME
+    base = decode_point(base_y.to_bytes(32, "little"))
+    right = add(decode_point(signature[:32]), multiply(factor, decode_point(key)))
+    return multiply(scalar, base) == right
+
+
+def read_key(path):
+    with open(path) as file:
+        lines = file.read().split("\n")
+    require(lines[0] == "-----BEGIN PUBLIC KEY-----" and lines[2:] == [
+        "-----END PUBLIC KEY-----", ""], "no public key")
+    der = base64.b64decode(lines[1], validate=True)
+    require(len(der) == 44 and der.hex().startswith("302a300506032b6570032100"), "another key")
+    return der
+
+
+def check_signature(directory, trusted):
+    """Checks the form of signature.json and, with a key, that it has signed."""
+    path = os.path.join(directory, "signature.json")
+    if not os.path.exists(path):
+        require(trusted is None, f"{path} is missing")
+        return
+    require(os.path.getsize(path) <= 22435160, f"{path} is too long")
+    with open(path, "rb") as file:
+        data = file.read()
+    with open(os.path.join(directory, "manifest.json"), "rb") as file:
+        manifest = file.read()
+    envelope = parse(data)
+    require(canonical(envelope).encode() + b"\n" == data, f"{path} is not canonical")
+    payload, kind, signatures = members(envelope, "payload", "payloadType", "signatures")
+    require(kind == TYPE, "a signature of something else")
+    require(payload == base64.b64encode(manifest).decode(), "a signature of another manifest")
+    require(1 <= len(array(signatures)) <= 16, "a wrong number of signatures")
+    names = []
+    good = 0
+    message = b"DSSEv1 %d %s %d " % (len(TYPE), TYPE.encode(), len(manifest)) + manifest
+    for entry in signatures:
+        name, value = members(entry, "keyid", "sig")
+        names.append(text(name, DIGEST, "digest"))
+        require(isinstance(value, str) and len(value) == 88, "no signature")
+        try:
+            signature = base64.b64decode(value, validate=True)
+        except ValueError as error:
+            raise Refused("no Base64") from error
+        require(base64.b64encode(signature).decode() == value, "another Base64")
+        require(len(signature) == 64, "a signature of another length")
+        if trusted is not None and name == digest(trusted):
+            require(is_signature(signature, message, trusted[12:]), "a wrong signature")
+            good += 1
+    require(names == sorted(set(names)), "signatures out of order")
+    require(trusted is None or good == 1, "no signature of the trusted key")
 
 
 def members(value, *names):
@@ -269,12 +367,50 @@ def order(name, block_count):
     return block_count if name == "head" else int(name[6:])
 
 
+def plain(value, may_be_empty=False):
+    require(isinstance(value, str) and len(value.encode()) <= 512, "no short text")
+    require(value or may_be_empty, "an empty text")
+    require(not re.search("[\x00-\x1f\x7f-\x9f]", value), "control characters")
+
+
+def check_provenance(value):
+    packer, quantizer, version, recipe, sources = members(
+        value, "packer", "quantizer", "quantized_format", "recipe", "sources")
+    plain(packer)
+    plain(quantizer, True)
+    integer(version, 1, 1 << 62)
+    name, default, roles, tied = members(recipe, "name", "default", "roles", "tied_embedding")
+    plain(name)
+    plain(default, True)
+    plain(tied, True)
+    require(isinstance(roles, dict), "no object of roles")
+    for role, scheme in roles.items():
+        text(role, NAME, "role")
+        plain(scheme)
+    names = []
+    for source in array(sources):
+        name, role, length, own = members(source, "name", "role", "bytes", "digest")
+        plain(name)
+        names.append(name.encode())
+        require(
+            role in ("configuration", "index", "licence", "tokenizer", "weights"), "a role")
+        integer(length, 0, 1 << 48)
+        text(own, DIGEST, "digest")
+    require(len(names) <= 10000 and names == sorted(set(names)), "sources out of order")
+
+
 def read_manifest(directory):
     manifest = unseal(os.path.join(directory, "manifest.json"), "manifest", 16 * MIB)
-    require(manifest.get("schema") == "shardtool.bundle/2", "another format or version")
-    _, model_id, bundle_id, compressor, step, components, model, plan, nodes = members(
-        manifest, "schema", "model_id", "bundle_id", "compressor", "chunk_bytes", "components",
-        "model", "plan", "nodes")
+    require(manifest.get("schema") == "shardtool.bundle/3", "another format or version")
+    (
+        _, called, sequence, provenance, model_id, bundle_id, compressor, step, components, model,
+        plan, nodes,
+    ) = members(
+        manifest, "schema", "name", "sequence", "provenance", "model_id", "bundle_id",
+        "compressor", "chunk_bytes", "components", "model", "plan", "nodes")
+    text(called, NAME, "name")
+    integer(sequence, 1, 1 << 53)
+    check_provenance(provenance)
     integer(step, 1, 4 * MIB)
     require(isinstance(compressor, str) and compressor, "no compressor")
     names, owner, sharing = [], {}, {}
@@ -407,8 +543,9 @@ def read_raw(stored, chunk):
 
 
 class Bundle:
-    def __init__(self, directory):
+    def __init__(self, directory, trusted=None):
         self.directory = directory
+        check_signature(directory, trusted)
         self.manifest = read_manifest(directory)
         self.node = None
         descriptor = os.path.join(directory, "node.json")
@@ -498,7 +635,8 @@ def main(arguments):
         print(__doc__, file=sys.stderr)
         return 64
     try:
-        bundle = Bundle(arguments[1])
+        with_key = arguments[0] == "verify" and len(arguments) > 2
+        bundle = Bundle(arguments[1], read_key(arguments[2]) if with_key else None)
         if arguments[0] == "verify":
             print(f"sound: {bundle.verify()} chunks of weights, {bundle.manifest['bundle_id']}")
         else:

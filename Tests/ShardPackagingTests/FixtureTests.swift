@@ -19,14 +19,47 @@ import Testing
     let model = SmallModel(layers: 2, hidden: 8, vocabulary: 8)
     let quantized = try model.write(to: place.appending("quantized"))
     let plan = try model.plan([1, 1])
-    try Packager.pack(quantized, plan: plan, to: place.appending("bundle"), chunkByteCount: 256)
-    try Directory.remove(Self.root)
+    let origin = Provenance(
+      recipe: try Recipe.uniform("q4"),
+      sources: [
+        ("config.json", .configuration), ("model.safetensors", .weights), ("LICENSE", .licence),
+      ].map { name, role in
+        let text = Array("not a real \(name)".utf8)
+        return .init(name: name, role: role, byteCount: text.count, digest: Digest(of: text))
+      })
+    try Directory.writeAtomically(
+      Array(origin.fileText.utf8), to: "\(quantized.directory)/\(Provenance.fileName)")
+    try Packager.pack(
+      quantized, plan: plan, to: place.appending("bundle"), chunkByteCount: 256,
+      release: try Self.release())
     for name in ["quantized", "bundle"] {
+      try Directory.remove("\(Self.root)/\(name)")
       try copyTree(place.appending(name), to: "\(Self.root)/\(name)")
     }
     try Directory.writeAtomically(
       Array(plan.json.serialized(.pretty).utf8), to: "\(Self.root)/plan.json")
     Issue.record("recorded \(Self.root); commit it and run without SHARD_RECORD")
+  }
+
+  /// How the fixture is called and whose it is: keys/ comes from generator/make_key.py.
+  private static func release() throws -> BundleRelease {
+    BundleRelease(
+      name: "small-bundle", sequence: 3, key: try SigningKey(path: "\(root)/keys/test.key"))
+  }
+
+  /// The key of the generator script, and the signature that it makes.
+  @Test func isSigned() throws {
+    let key = try PublicKey(path: "\(Self.root)/keys/test.key.pub")
+    #expect(try SigningKey(path: "\(Self.root)/keys/test.key").publicKey == key)
+    let place = try TemporaryDirectory()
+    let trust = TrustRequirement(
+      policy: .enforce, keys: [key], statePath: place.appending("state.json"))
+    let package = try VerifiedPackage.open(directory: "\(Self.root)/bundle", trust: trust)
+    let report = try package.verifyAll()
+    #expect(report.trustedKeys == [key.id.description] && report.doubts.isEmpty)
+    #expect(package.manifest.name == "small-bundle" && package.manifest.sequence == 3)
+    #expect(
+      package.manifest.provenance.sources.map(\.role) == [.licence, .configuration, .weights])
   }
 
   @Test func staysReadable() throws {
@@ -44,7 +77,8 @@ import Testing
     let quantized = try QuantizedCheckpoint(directory: "\(Self.root)/quantized")
     let plan = try ShardPlan.read(from: "\(Self.root)/plan.json")
     let manifest = try Packager.pack(
-      quantized, plan: plan, to: place.appending("bundle"), chunkByteCount: 256
+      quantized, plan: plan, to: place.appending("bundle"), chunkByteCount: 256,
+      release: try Self.release()
     ).manifest
     let recorded = try VerifiedPackage.open(directory: "\(Self.root)/bundle").manifest
     #expect(manifest.modelID == recorded.modelID)

@@ -31,11 +31,30 @@ import Testing
   @Test func verifiesTheFixture() throws {
     let bundle = Places.fixture("small-bundle/bundle")
     for directory in [bundle, "\(bundle)/nodes/node-0", "\(bundle)/nodes/node-1"] {
-      guard let run = try read(["verify", directory]) else { return }
+      let key = Places.fixture("small-bundle/keys/test.key.pub")
+      guard let run = try read(["verify", directory, key]) else { return }
       #expect(run.status == 0, "\(run.errors)")
       let package = try VerifiedPackage.open(directory: directory)
       #expect(run.output.contains(package.bundleID))
     }
+  }
+
+  /// Signatures of ours under keys of ours, and what is not signed so.
+  @Test func checksSignatures() throws {
+    let signed = try SignedBundle()
+    let other = try KeyPair(writingTo: signed.place.appending("other.key"))
+    let own = signed.place.appending("own.pub")
+    try Directory.writeAtomically(Array(signed.key.publicKey.fileText.utf8), to: own)
+    guard let good = try read(["verify", signed.node, own]) else { return }
+    #expect(good.status == 0, "\(good.errors)")
+    #expect(try read(["verify", signed.node, other.publicPath])?.status == 1)
+    try BundleSigning.sign(signed.node, with: SigningKey(path: other.privatePath))
+    #expect(try read(["verify", signed.node, other.publicPath])?.status == 0)
+    try signed.sign(signed.node, by: [signed.key], type: "a/b")
+    #expect(try read(["verify", signed.node, own])?.status == 1)
+    try Directory.remove("\(signed.node)/signature.json")
+    #expect(try read(["verify", signed.node, own])?.status == 1)
+    #expect(try read(["verify", signed.node])?.status == 0)
   }
 
   @Test func dequantizesToTheSameBits() throws {
@@ -61,6 +80,7 @@ import Testing
   @Test func refusesWhatWeRefuse() throws {
     let place = try TemporaryDirectory()
     let node = place.appending("node")
+    let key = Places.fixture("small-bundle/keys/test.key.pub")
     try copyTree(Places.fixture("small-bundle/bundle/nodes/node-0"), to: node)
     var generator = SeededGenerator(seed: 7)
     for (path, bytes) in try contents(of: node).sorted(by: { $0.key < $1.key }) {
@@ -69,13 +89,13 @@ import Testing
         let index = Int.random(in: 0..<bytes.count, using: &generator)
         damaged[index] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
         try Directory.writeAtomically(damaged, to: "\(node)/\(path)")
-        guard let run = try read(["verify", node]) else { return }
+        guard let run = try read(["verify", node, key]) else { return }
         #expect(run.status == 1, "byte \(index) of \(path): \(run.output)\(run.errors)")
         #expect(run.errors.hasPrefix("refused"))
       }
       try Directory.writeAtomically(bytes, to: "\(node)/\(path)")
     }
-    let run = try read(["verify", node])
+    let run = try read(["verify", node, key])
     #expect(run == nil || run?.status == 0)
   }
 }

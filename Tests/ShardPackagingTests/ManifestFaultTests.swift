@@ -112,7 +112,8 @@ import Testing
     }
     #expect(variants.count > 200)
     var blobDigests = 0
-    for variant in variants {
+    // What packers claim without proof, only a signature covers.
+    for variant in variants where !variant.differsInClaimsOnly(from: forgery.manifest) {
       let bytes = Forgery.seal(variant.serialized(.canonical))
       guard fault({ _ = try Manifest(file: bytes, path: "m") }) == nil else { continue }
       // Digests of stored bytes and of blobs are free: blobs are compared with them.
@@ -130,9 +131,12 @@ import Testing
   @Test func versionsAreTold() throws {
     #expect(
       try refusal { $0["schema"] = "shardtool.bundle/1" }.contains(
-        "in version 1 of the format, this program reads version 2; quantize and pack again"))
+        "in version 1 of the format, this program reads version 3; quantize and pack again"))
     #expect(
-      try refusal { $0["schema"] = "shardtool.bundle/3" }.contains("use a newer shardtool"))
+      try refusal { $0["schema"] = "shardtool.bundle/2" }.contains(
+        "in version 2 of the format, this program reads version 3; pack again"))
+    #expect(
+      try refusal { $0["schema"] = "shardtool.bundle/4" }.contains("use a newer shardtool"))
     #expect(try refusal { $0["schema"] = "shardtool.bundle/x" }.contains("give a bundle"))
     #expect(try refusal { $0["schema"] = "something/1" }.contains("package.version"))
     #expect(try refusal { $0["schema"] = 1 }.contains("instead of a string"))
@@ -312,6 +316,12 @@ import Testing
 }
 
 extension JSONValue {
+  fileprivate func differsInClaimsOnly(from other: JSONValue) -> Bool {
+    var copy = self
+    for claim in ["name", "sequence", "provenance"] { copy[claim] = other[claim] }
+    return copy == other
+  }
+
   fileprivate func renamed(_ name: String) -> JSONValue { with("name", .string(name)) }
 
   fileprivate func with(_ key: String, _ value: JSONValue) -> JSONValue {

@@ -32,20 +32,6 @@ import Testing
     try package.readComponents(package.components) { _, _, _, _ in }
   }
 
-  /// Changes one byte of a file in place.
-  private func patch(_ path: String, _ index: Int, _ byte: UInt8) throws {
-    let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
-    try file.seek(toOffset: UInt64(index))
-    try file.write(contentsOf: [byte])
-    try file.close()
-  }
-
-  /// Writes bytes into a file in place, as a bad disk would.
-  private func overwrite(_ path: String, _ bytes: [UInt8]) throws {
-    let file = try OutputFile(path: path)
-    try file.write(bytes, at: 0)
-  }
-
   private var blobs: [(path: String, reference: BlobReference)] {
     manifest.blobs.map { ("\(node)/\(BundleFiles.blob($0.digest))", $0) }
   }

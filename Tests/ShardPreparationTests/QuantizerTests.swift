@@ -68,13 +68,18 @@ import Testing
 
   @Test func progressReachesTheTotal() throws {
     let directory = try TemporaryDirectory()
-    let largest = Mutex((0, 0))
+    let largest = Mutex<[String: (completed: Int, total: Int)]>([:])
     let quantizer = try Quantizer(try Checkpoint(directory: Self.source), recipe: .bits8)
     _ = try quantizer.run(to: directory.appending("out"), pool: WorkerPool(threads: 2)) { update in
-      largest.withLock { $0 = (max($0.0, update.completedBytes), update.totalBytes) }
+      largest.withLock {
+        let completed = max($0[update.phase]?.completed ?? 0, update.completedBytes)
+        $0[update.phase] = (completed, update.totalBytes)
+      }
     }
-    let (completed, total) = largest.withLock { $0 }
-    #expect(completed == total && total == 5_510_016)
+    let phases = largest.withLock { $0 }
+    #expect(phases.keys.sorted() == ["digest", "quantize"])
+    #expect(phases.values.allSatisfy { $0.completed == $0.total })
+    #expect(phases["quantize"]?.total == 5_510_016)
   }
 
   @Test func anOlderResultIsReplaced() throws {

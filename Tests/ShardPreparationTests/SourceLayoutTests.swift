@@ -19,6 +19,13 @@ import Testing
     return result
   }
 
+  /// Everything but the digests of the files that it was made from.
+  private func weights(in directory: String) throws -> [String: [UInt8]] {
+    var files = try files(in: directory)
+    #expect(files.removeValue(forKey: "provenance.json") != nil)
+    return files
+  }
+
   @Test func prefixesMayBeMissing() throws {
     let directory = try TemporaryDirectory()
     let checkpoint = SmallCheckpoint()
@@ -31,7 +38,7 @@ import Testing
     try bare.write(to: directory.appending("b"))
     try quantize(directory.appending("a"), to: directory.appending("qa"))
     try quantize(directory.appending("b"), to: directory.appending("qb"))
-    #expect(try files(in: directory.appending("qa")) == files(in: directory.appending("qb")))
+    #expect(try weights(in: directory.appending("qa")) == weights(in: directory.appending("qb")))
   }
 
   @Test func tiedEmbeddingsAreStoredOnce() throws {
@@ -59,7 +66,7 @@ import Testing
       checkpoint.tensors[head] = names.contains(head) ? matrix : nil
       try checkpoint.write(to: directory.appending("in\(index)"))
       try quantize(directory.appending("in\(index)"), to: directory.appending("out\(index)"))
-      outputs.append(try files(in: directory.appending("out\(index)")))
+      outputs.append(try weights(in: directory.appending("out\(index)")))
     }
     #expect(outputs[0] == outputs[1] && outputs[0] == outputs[2])
   }

@@ -20,7 +20,10 @@ public struct ProgramRun: Sendable {
     process.executableURL = URL(fileURLWithPath: path)
     process.arguments = arguments
     if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    // Keys that this machine's user trusts are none of the tests' business.
+    let nobody = environment["XDG_CONFIG_HOME"] == nil ? ["SHARD_TRUST": ""] : [:]
+    process.environment = ProcessInfo.processInfo.environment
+      .merging(nobody) { $1 }.merging(environment) { $1 }
     let output = Pipe()
     let errors = Pipe()
     process.standardOutput = output

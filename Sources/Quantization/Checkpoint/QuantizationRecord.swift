@@ -7,7 +7,7 @@ public struct QuantizationRecord: Sendable {
   public static let key = "quantization_config"
   static let method = "shardtool"
   /// Raised whenever stored codes come to mean other values: version 2 has other grids for `q4`.
-  static let version = 2
+  public static let version = 2
   static let maximumDimension = 1 << 32
 
   /// Name of the recipe that chose the schemes.

@@ -10,8 +10,15 @@ public struct Manifest: Sendable, Equatable {
   /// Name and major version; a reader refuses every other.
   public static let schema = "\(schemaName)\(version)"
   static let schemaName = "shardtool.bundle/"
-  /// Raised whenever stored bytes come to mean something else: version 2 has other grids for `q4`.
-  static let version = 2
+  /// Raised whenever stored bytes come to mean something else: version 2 has other grids for
+  /// `q4`, version 3 says whose bundle it is and what it was made from.
+  static let version = 3
+
+  /// What the model is called: with a key, the line of bundles in which sequence numbers count.
+  public internal(set) var name: String
+  /// Which bundle of its line this is; an older one has a lower number.
+  public internal(set) var sequence: Int
+  public internal(set) var provenance: Provenance
 
   /// Identity of the model: raw digests of all weights and files, independent of the plan, of
   /// compression and of the compressor's version.

@@ -24,6 +24,12 @@ extension Manifest {
     for object in try root.objects("components") {
       components.append(try ManifestComponent(object, chunkByteCount: chunkByteCount))
     }
+    name = try root.string("name")
+    guard ManifestLimits.isPlainName(name) else {
+      throw StrictObject.fault("is no plain name", "\(root.place).name")
+    }
+    sequence = try root.integer("sequence", in: ManifestLimits.sequence)
+    provenance = try Provenance(try root.object("provenance"))
     modelID = try root.digest("model_id")
     bundleID = try root.digest("bundle_id")
     compressor = try root.string("compressor")
@@ -53,11 +59,17 @@ extension Manifest {
         "\(path) has the format \"\(found)\", this program reads \"\(schema)\"; give a bundle",
         context: ["file": path])
     }
+    let advice =
+      switch number {
+      case 2..<version: "pack again"
+      case ..<version: "quantize and pack again"
+      default: "use a newer shardtool"
+      }
     throw PackageFault(
       "version",
       "\(path) was packed in version \(number) of the format, this program reads version "
         + "\(version); "
-        + (number < version ? "quantize and pack again" : "use a newer shardtool"),
+        + advice,
       context: ["file": path])
   }
 }

@@ -10,6 +10,9 @@ extension Manifest {
   var json: JSONValue {
     [
       "schema": .string(Self.schema),
+      "name": .string(name),
+      "sequence": JSONValue(sequence),
+      "provenance": provenance.json,
       "model_id": .string(modelID.description),
       "bundle_id": .string(bundleID.description),
       "compressor": .string(compressor),

@@ -16,6 +16,8 @@ public enum ManifestLimits {
   public static let dimension = 1 << 31
   /// Elements of a tensor: 2⁴⁰ keeps every byte count within 64 bits.
   public static let elementCount = 1 << 40
+  /// Numbers of bundles in their line; the format's integers end with 64 bits.
+  public static let sequence = 1...(1 << 53)
   /// Bytes of a blob.
   public static let blobByteCount = 1 << 48
 

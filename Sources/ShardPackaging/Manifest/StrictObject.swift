@@ -40,6 +40,24 @@ struct StrictObject {
     return string
   }
 
+  /// A short text without control characters.
+  mutating func text(_ key: String, emptyAllowed: Bool = true) throws(PackageFault) -> String {
+    let text = try string(key)
+    guard ManifestLimits.isTensorName(text) || (emptyAllowed && text.isEmpty) else {
+      throw Self.fault("is empty, too long or no plain text", "\(place).\(key)")
+    }
+    return text
+  }
+
+  /// The members of an object whose names are data; to be checked by who reads them.
+  mutating func members(_ key: String) throws(PackageFault) -> [(key: String, value: JSONValue)] {
+    let value = try value(key)
+    guard let members = value.object else {
+      throw Self.fault("is \(value.kindName) instead of an object", "\(place).\(key)")
+    }
+    return members.members.map { ($0.0, $0.1) }
+  }
+
   mutating func integer(
     _ key: String, in range: ClosedRange<Int>
   ) throws(PackageFault) -> Int {

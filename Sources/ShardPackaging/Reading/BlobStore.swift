@@ -8,7 +8,12 @@ final class BlobStore: Sendable {
   private let open = Mutex<[Digest: InputFile]>([:])
   private let workspaces = WorkspacePool()
 
-  init(directory: String) { self.directory = directory }
+  private let requirement: TrustRequirement
+
+  init(directory: String, requirement: TrustRequirement = .off) {
+    self.directory = directory
+    self.requirement = requirement
+  }
 
   func path(_ blob: BlobReference) -> String {
     "\(directory)/\(BundleFiles.blob(blob.digest))"
@@ -17,6 +22,12 @@ final class BlobStore: Sendable {
   /// Opens a blob and compares its length; `owner` names what is in it, for faults.
   func file(_ blob: BlobReference, owner: String) throws -> InputFile {
     if let file = open.withLock({ $0[blob.digest] }) { return file }
+    let file = try requirement.guarding { try checked(blob, owner: owner) }
+    open.withLock { $0[blob.digest] = file }
+    return file
+  }
+
+  private func checked(_ blob: BlobReference, owner: String) throws -> InputFile {
     let path = path(blob)
     let context = ["blob": blob.digest.description, "component": owner, "file": path]
     let file: InputFile
@@ -33,7 +44,6 @@ final class BlobStore: Sendable {
           + "\(blob.byteCount); copy this blob again",
         context: context)
     }
-    open.withLock { $0[blob.digest] = file }
     return file
   }
 
@@ -54,7 +64,9 @@ final class BlobStore: Sendable {
   ) throws {
     let tasks = Self.tasks(places)
     func process(_ index: Int) throws {
-      try workspaces.with { try $0.read(places[tasks[index]], from: self, body) }
+      try requirement.guarding {
+        try workspaces.with { try $0.read(places[tasks[index]], from: self, body) }
+      }
     }
     if let pool, tasks.count > 1 {
       try pool.runThrowing(chunks: tasks.count, process)

@@ -10,10 +10,13 @@ struct PackageOpening {
   let node: String
   let isWholeBundle: Bool
   let store: BlobStore
+  let requirement: TrustRequirement
+  let trust: TrustVerdict
   private let manifestPath: String
 
-  init(directory: String, node wanted: String?) throws {
+  init(directory: String, node wanted: String?, requirement: TrustRequirement) throws {
     self.directory = directory
+    self.requirement = requirement
     manifestPath = "\(directory)/\(BundleFiles.manifest)"
     guard Directory.exists(directory) else {
       throw PackageFault(
@@ -26,11 +29,18 @@ struct PackageOpening {
         "\(directory) holds no \(BundleFiles.manifest), so it is no bundle; make one with "
           + "shardtool pack", exitStatus: .noInput, context: ["file": manifestPath])
     }
-    let bytes = try InputFile.contents(
-      of: manifestPath, limit: ManifestLimits.manifestByteCount)
-    manifest = try Manifest(file: bytes, path: manifestPath)
-    store = BlobStore(directory: directory)
-    let own = try Self.descriptor(directory, manifest: manifest)
+    let path = manifestPath
+    let bytes = try requirement.guarding {
+      try InputFile.contents(of: path, limit: ManifestLimits.manifestByteCount)
+    }
+    // Whom the bytes come from is asked before anything in them is believed.
+    let check = TrustCheck(requirement: requirement, directory: directory)
+    let signed = try check.judgeSignatures(of: bytes)
+    let manifest = try Manifest(file: bytes, path: path)
+    self.manifest = manifest
+    trust = try check.judgeSequence(of: manifest, signed)
+    store = BlobStore(directory: directory, requirement: requirement)
+    let own = try requirement.guarding { try Self.descriptor(directory, manifest: manifest) }
     if let own, let wanted, own.node != wanted {
       throw PackageFault(
         "wrongNode", "\(directory) is the part of node \(own.node), not of \(wanted)",
@@ -60,6 +70,13 @@ struct PackageOpening {
         "mixedBundles",
         "\(path) belongs to bundle \(descriptor.bundleID), the manifest beside it to "
           + "\(manifest.bundleID); copy the node's directory again",
+        context: ["file": path, "node": descriptor.node])
+    }
+    guard manifest.node(descriptor.node) != nil else {
+      throw PackageFault(
+        "unknownNode",
+        "\(path) is of node \(descriptor.node), which the manifest beside it does not have; copy "
+          + "the node's directory again",
         context: ["file": path, "node": descriptor.node])
     }
     return descriptor

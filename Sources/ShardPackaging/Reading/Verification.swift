@@ -25,11 +25,27 @@ public struct VerificationReport: Sendable, Equatable {
   public internal(set) var hashedByteCount = 0
   /// Node directories checked beside the bundle's own blobs.
   public internal(set) var nodeDirectories: [String] = []
+  /// Who signed the bundle, trusted or not.
+  public internal(set) var signers: [String] = []
+  /// Whom it was proved to come from.
+  public let trustedKeys: [String]
+  /// What speaks against it where the policy is to warn.
+  public internal(set) var doubts: [String] = []
+  public let name: String
+  public let sequence: Int
 
   fileprivate init(_ package: VerifiedPackage) {
     directory = package.directory
     bundleID = package.bundleID
     nodes = package.isWholeBundle ? package.nodeNames : [package.node]
+    name = package.manifest.name
+    sequence = package.manifest.sequence
+    if case .trusted(let keys) = package.trust {
+      trustedKeys = keys.map(\.id.description)
+    } else {
+      trustedKeys = []
+    }
+    if let doubt = package.trust.doubt { doubts = [doubt.message] }
   }
 
   public var json: JSONValue {
@@ -38,6 +54,10 @@ public struct VerificationReport: Sendable, Equatable {
       "bundle_id": .string(bundleID), "nodes": .array(nodes.map { .string($0) }),
       "blobs": JSONValue(blobCount), "chunks": JSONValue(chunkCount),
       "stored_bytes": JSONValue(storedByteCount), "raw_bytes": JSONValue(rawByteCount),
+      "name": .string(name), "sequence": JSONValue(sequence),
+      "signers": .array(signers.map { .string($0) }),
+      "trusted_keys": .array(trustedKeys.map { .string($0) }),
+      "doubts": .array(doubts.map { .string($0) }),
     ]
   }
 
@@ -47,6 +67,14 @@ public struct VerificationReport: Sendable, Equatable {
     return "\(directory) is sound: \(whose), \(Quantity.count(blobCount, "blob")), "
       + "\(Quantity.count(chunkCount, "chunk")), "
       + "\(Quantity.describe(bytes: storedByteCount)), every digest matches"
+      + signatureText
+  }
+
+  private var signatureText: String {
+    if let key = trustedKeys.first { return "; number \(sequence) of \(name), signed by \(key)" }
+    guard let signer = signers.first else { return "" }
+    return doubts.isEmpty
+      ? "; signed by \(signer), which was not checked: give --trust" : "; not trusted"
   }
 }
 
@@ -62,8 +90,9 @@ extension VerifiedPackage {
   ) throws -> VerificationReport {
     var report = VerificationReport(self)
     var jobs = [(store: store, places: places(of: manifest.blobs(of: components)))]
-    for (directory, components) in try nodeDirectories() {
-      let nodeStore = BlobStore(directory: directory)
+    report.signers = try signers(in: directory)
+    for (directory, components) in try nodeDirectories(&report) {
+      let nodeStore = BlobStore(directory: directory, requirement: requirement)
       let blobs = manifest.blobs(of: components).filter { !nodeStore.isSameFile($0, in: store) }
       jobs.append((nodeStore, places(of: blobs)))
       report.nodeDirectories.append(directory)
@@ -87,6 +116,14 @@ extension VerifiedPackage {
     return report
   }
 
+  /// Who signed the manifest in a directory; whether they did is the business of `TrustCheck`.
+  private func signers(in directory: String) throws -> [String] {
+    do {
+      return try SignatureEnvelope.read(in: directory, manifest: manifest.fileBytes)?
+        .signatures.map(\.keyID.description) ?? []
+    } catch  where requirement.policy == .warn { return [] }
+  }
+
   /// All chunks of these blobs, in the order of the manifest.
   private func places(of blobs: [BlobReference]) -> [ChunkPlace] {
     let wanted = Set(blobs)
@@ -102,20 +139,27 @@ extension VerifiedPackage {
 
   /// Directories below `nodes/` that belong to this package, with their manifest and node.json
   /// checked.
-  private func nodeDirectories() throws -> [(path: String, components: [Component])] {
+  private func nodeDirectories(
+    _ report: inout VerificationReport
+  ) throws -> [(path: String, components: [Component])] {
     let isNodeDirectory = Directory.isFile("\(directory)/\(BundleFiles.nodeDescriptor)")
     guard !isNodeDirectory else { return [] }
     var found: [(path: String, components: [Component])] = []
     for entry in manifest.nodes where isWholeBundle || entry.name == node {
       let path = "\(directory)/\(BundleFiles.nodes)/\(entry.name)"
       guard Directory.exists(path) else { continue }
-      let opening = try PackageOpening(directory: path, node: nil)
-      guard opening.manifest == manifest, opening.node == entry.name, !opening.isWholeBundle else {
-        throw PackageFault(
-          "mixedBundles",
-          "\(path) is not the part of node \(entry.name) of this bundle; pack the bundle anew",
-          context: ["node": entry.name, "file": path])
+      let opening = try PackageOpening(directory: path, node: nil, requirement: requirement)
+      try requirement.guarding {
+        guard opening.manifest == manifest, opening.node == entry.name, !opening.isWholeBundle
+        else {
+          throw PackageFault(
+            "mixedBundles",
+            "\(path) is not the part of node \(entry.name) of this bundle; pack the bundle anew",
+            context: ["node": entry.name, "file": path])
+        }
       }
+      _ = try signers(in: path)
+      if let doubt = opening.trust.doubt { report.doubts.append(doubt.message) }
       found.append((path, entry.components))
     }
     return found

@@ -24,6 +24,9 @@ public final class VerifiedPackage: Sendable {
   public let architecture: any ModelArchitecture
   /// config.json and the tokenizer's files by name.
   public let assets: [String: [UInt8]]
+  /// Whether it comes from someone who is trusted.
+  public let trust: TrustVerdict
+  let requirement: TrustRequirement
   let store: BlobStore
 
   /// Nodes with another identity do not work together.
@@ -37,6 +40,8 @@ public final class VerifiedPackage: Sendable {
     node = opening.node
     isWholeBundle = opening.isWholeBundle
     store = opening.store
+    trust = opening.trust
+    requirement = opening.requirement
     let files = try opening.readFiles()
     plan = try opening.plan(files.plan)
     assets = files.model
@@ -50,10 +55,15 @@ public final class VerifiedPackage: Sendable {
   /// manifest say the same, and that every blob in scope is there with its full length. Digests
   /// of weights are checked when they are read.
   ///
-  /// - Parameter node: which node of a bundle directory; nil for all.
+  /// - Parameters:
+  ///   - node: which node of a bundle directory; nil for all.
+  ///   - trust: whose signature the manifest has to bear.
   /// - Throws: `PackageFault`, `PlanFault`, `ArchitectureFault` or `FileFault`.
-  public static func open(directory: String, node: String? = nil) throws -> VerifiedPackage {
-    try VerifiedPackage(opening: PackageOpening(directory: directory, node: node))
+  public static func open(
+    directory: String, node: String? = nil, trust: TrustRequirement = .off
+  ) throws -> VerifiedPackage {
+    try VerifiedPackage(
+      opening: PackageOpening(directory: directory, node: node, requirement: trust))
   }
 
   /// The components in scope, in the order of execution.

@@ -60,6 +60,10 @@ final class ShipReceiver {
       file: descriptorBytes, path: "the sender's \(BundleFiles.nodeDescriptor)")
     guard descriptor.bundleID == manifest.bundleID, let node = manifest.node(descriptor.node)
     else { throw PackageFault.shipProtocol }
+    if let signature = files[BundleFiles.signature] {
+      _ = try SignatureEnvelope(
+        file: signature, manifest: manifestBytes, path: "the sender's \(BundleFiles.signature)")
+    }
     let incoming = try IncomingNode(
       target: directory, content: NodeContent(manifest: manifest, node: node), files: files)
     self.incoming = incoming

@@ -11,6 +11,7 @@ struct PackJob {
   let staged: StagedDirectory
   let pool: WorkerPool
   let meter: ProgressMeter
+  let release: BundleRelease
 
   private var blobDirectory: String { "\(staged.staging)/\(BundleFiles.blobs)" }
 
@@ -77,11 +78,12 @@ struct PackJob {
     let plan = Self.fileSet([BundleFiles.plan], blobs[components.count + 1])
     let modelID = Manifest.modelID(
       chunkByteCount: contents.chunkByteCount, components: components, files: files)
-    return Manifest(
-      modelID: modelID,
+    let manifest = Manifest(
+      name: contents.name, sequence: 1, provenance: contents.provenance, modelID: modelID,
       bundleID: Manifest.bundleID(modelID: modelID, plan: plan, nodes: contents.nodes),
       compressor: ChunkRule.compressor, chunkByteCount: contents.chunkByteCount,
       components: components, modelFiles: files, planFiles: plan, nodes: contents.nodes)
+    return release.numbered(manifest, replacing: staged.target)
   }
 
   private static func fileSet(_ names: [String], _ blob: PackedBlob) -> ManifestFileSet {
@@ -101,11 +103,17 @@ struct PackJob {
     }
     let root = staged.staging
     try Self.write(bytes, to: "\(root)/\(BundleFiles.manifest)")
+    var shared = [BundleFiles.manifest]
+    if let key = release.key {
+      let envelope = try SignatureEnvelope(signing: bytes, with: key)
+      try Self.write(
+        envelope.fileBytes(manifest: bytes), to: "\(root)/\(BundleFiles.signature)")
+      shared.append(BundleFiles.signature)
+    }
     for node in manifest.nodes {
       let directory = "\(root)/\(BundleFiles.nodes)/\(node.name)"
       try Directory.create("\(directory)/\(BundleFiles.blobs)")
-      try Directory.link(
-        "\(root)/\(BundleFiles.manifest)", to: "\(directory)/\(BundleFiles.manifest)")
+      for name in shared { try Directory.link("\(root)/\(name)", to: "\(directory)/\(name)") }
       let descriptor = NodeDescriptor(node: node.name, bundleID: manifest.bundleID)
       try Self.write(descriptor.fileBytes, to: "\(directory)/\(BundleFiles.nodeDescriptor)")
       for blob in manifest.blobs(of: node) {

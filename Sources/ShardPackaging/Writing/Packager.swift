@@ -19,29 +19,32 @@ public enum Packager {
   /// - Parameters:
   ///   - directory: where the bundle is to be; new, empty or a bundle.
   ///   - chunkByteCount: raw bytes of a chunk, at most 4 MiB.
+  ///   - release: what the bundle is called, its number, and who signs it.
   /// - Throws: `PackageFault`, `ArchitectureFault` or `FileFault`; nothing is left behind.
   @discardableResult
   public static func pack(
     _ quantized: QuantizedCheckpoint, plan: ShardPlan, to directory: String,
     threads: Int = WorkerPool.defaultThreadCount, chunkByteCount: Int = defaultChunkByteCount,
-    progress: ProgressHandler? = nil
+    release: BundleRelease = BundleRelease(), progress: ProgressHandler? = nil
   ) throws -> PackSummary {
     precondition(
       (1...ManifestLimits.chunkByteCount).contains(chunkByteCount),
       "a chunk of \(chunkByteCount) bytes")
-    let contents = try PackContents(quantized, plan: plan, chunkByteCount: chunkByteCount)
+    let contents = try PackContents(
+      quantized, plan: plan, chunkByteCount: chunkByteCount, release: release)
     let staged = try StagedDirectory(target: directory, kind: .bundle)
     do {
       let job = PackJob(
         quantized: quantized, contents: contents, staged: staged,
         pool: WorkerPool(threads: threads),
-        meter: ProgressMeter(phase: "pack", total: contents.byteCount, handler: progress))
+        meter: ProgressMeter(phase: "pack", total: contents.byteCount, handler: progress),
+        release: release)
       let made = try job.makeBlobs(plan: plan)
       try job.write(made.manifest)
       try staged.commit()
       return PackSummary(
         manifest: made.manifest, directory: staged.target, keptBlobs: made.kept,
-        entropyBounds: made.bounds)
+        signer: release.key?.publicKey.id, entropyBounds: made.bounds)
     } catch {
       staged.abandon()
       throw error
@@ -56,6 +59,8 @@ public struct PackSummary: Sendable {
   public let directory: String
   /// Blobs that were kept from the bundle that stood there.
   public let keptBlobs: Set<Digest>
+  /// The key that signed the bundle.
+  public let signer: Digest?
   /// Order-0 entropy of the weights as they are compressed, in bytes, by scheme
   /// (docs/format.md §6).
   public let entropyBounds: [String: Int]
@@ -73,9 +78,15 @@ struct PackContents {
   let plan: [UInt8]
   let nodes: [ManifestNode]
   let chunkByteCount: Int
+  let name: String
+  let provenance: Provenance
 
-  init(_ quantized: QuantizedCheckpoint, plan: ShardPlan, chunkByteCount: Int) throws {
+  init(
+    _ quantized: QuantizedCheckpoint, plan: ShardPlan, chunkByteCount: Int, release: BundleRelease
+  ) throws {
     self.chunkByteCount = chunkByteCount
+    name = try release.name(for: plan.facts)
+    provenance = try Provenance(of: quantized)
     let architecture = try ArchitectureRegistry.architecture(for: quantized.configuration)
     try Self.check(plan, against: architecture)
     let memory = try MemoryModel(architecture: architecture, tensors: quantized.tensors)

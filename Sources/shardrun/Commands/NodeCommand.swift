@@ -35,6 +35,7 @@ struct NodeCommand: ParsableCommand {
   @Flag(help: .hidden)
   var endWithInput = false
 
+  @OptionGroup var trust: TrustOptions
   @OptionGroup var compute: ThreadOptions
   @OptionGroup var common: CommonOptions
 
@@ -49,7 +50,7 @@ struct NodeCommand: ParsableCommand {
   func run() throws {
     try NodeServing(
       bundle: bundle.path, node: node, address: try HostPort(listen), threads: compute.threads,
-      endsWithInput: endWithInput, common: common
+      trust: trust, endsWithInput: endWithInput, common: common
     ).run()
   }
 }
@@ -60,6 +61,7 @@ struct NodeServing {
   let node: String?
   let address: HostPort
   let threads: Int?
+  let trust: TrustOptions
   /// Whether the end of standard input ends the process: how children follow their parent.
   var endsWithInput = false
   let common: CommonOptions
@@ -67,7 +69,9 @@ struct NodeServing {
   func run() throws {
     let interruption = Interruption()
     if endsWithInput { Self.endWithInput() }
-    let package = try VerifiedPackage.open(directory: bundle, node: node)
+    let package = try VerifiedPackage.open(
+      directory: bundle, node: node, trust: try TrustRequirement(trust))
+    trust.tell(package.trust.doubt, common)
     guard !package.isWholeBundle || package.nodeNames.count == 1 else {
       throw NodeChoiceFault(bundle: bundle, names: package.nodeNames)
     }
@@ -75,6 +79,7 @@ struct NodeServing {
     let bar = common.makeProgressBar()
     let shard = try LoadedShard(package: package, compute: compute, progress: bar.handler)
     bar.finish()
+    try package.recordSequence()
     if interruption.isRequested { return }
     var logger = Logger(label: "shardrun.node", factory: { _ in ErrorStreamLog() })
     logger.logLevel = common.quiet ? .error : .info

@@ -35,12 +35,12 @@ struct StartCommand: ParsableCommand {
     switch try Surroundings.here() {
     case .node:
       try Self.refuse(
-        optionsBut: ["--listen", "--threads", "--json", "--quiet", "-q"],
+        optionsBut: ["--listen", "--threads", "--json", "--quiet", "-q"] + TrustOptions.names,
         because: "this directory is a node's part of a bundle, which plain shardrun serves",
         instead: "continue a prompt with shardrun generate . --peers NAME=HOST:PORT,...")
       try NodeServing(
         bundle: ".", node: nil, address: try address(), threads: place.compute.threads,
-        common: common
+        trust: place.trust, common: common
       ).run()
     case .bundle(let path):
       if listen != nil {

@@ -14,15 +14,19 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "Check only what this node needs.")
   var node: String?
 
+  @OptionGroup var trust: TrustOptions
   @OptionGroup var compute: ThreadOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let package = try VerifiedPackage.open(directory: bundle.path, node: node)
+    let package = try VerifiedPackage.open(
+      directory: bundle.path, node: node, trust: try TrustRequirement(trust))
     let bar = common.makeProgressBar()
     let pool = WorkerPool(threads: compute.threads ?? WorkerPool.defaultThreadCount)
     let report = try package.verifyAll(pool: pool, progress: bar.handler)
     bar.finish()
+    try package.recordSequence()
+    for doubt in report.doubts { common.note("warning: \(doubt)") }
     if common.json {
       Console.write(report.json)
     } else {

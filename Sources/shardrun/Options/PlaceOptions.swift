@@ -37,6 +37,7 @@ struct PlaceOptions: ParsableArguments {
       valueName: "n"))
   var prefillChunk: Int?
 
+  @OptionGroup var trust: TrustOptions
   @OptionGroup var compute: ThreadOptions
 
   func validate() throws {

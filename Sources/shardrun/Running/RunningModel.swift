@@ -49,7 +49,9 @@ final class RunningModel {
     text: Text = .needed, check: (VerifiedPackage, Tokenizer?) throws -> Void = { _, _ in }
   ) throws {
     let start = ContinuousClock.now
-    let package = try VerifiedPackage.open(directory: path)
+    let package = try VerifiedPackage.open(
+      directory: path, trust: try TrustRequirement(place.trust))
+    place.trust.tell(package.trust.doubt, common)
     self.package = package
     tokenizer = try Self.tokenizer(of: package, for: text, common)
     try check(package, tokenizer)
@@ -59,7 +61,8 @@ final class RunningModel {
       try peers == nil && !others.isEmpty
       ? LocalCluster(
         bundle: path, nodes: others, program: try Self.programPath(),
-        options: place.compute.threads.map { ["--threads", "\($0)"] } ?? [])
+        options: place.trust.arguments
+          + (place.compute.threads.map { ["--threads", "\($0)"] } ?? []))
       : nil
     self.cluster = cluster
     do {
@@ -76,6 +79,7 @@ final class RunningModel {
       options.prefillChunk = place.prefillChunk
       pipeline = try InferencePipeline(
         stage: shard.makeStage(), peers: addresses, options: options)
+      try package.recordSequence()
     } catch {
       let reason = cluster?.explain(error) ?? error
       cluster?.stop(gracePeriod: Self.hurry)
