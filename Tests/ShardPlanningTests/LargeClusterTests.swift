@@ -2,12 +2,6 @@ import ShardPlanning
 import TestSupport
 import Testing
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 @Suite("Large clusters")
 struct LargeClusterTests {
   /// 16 different nodes with links of their own and a model of 80 unequal layers that needs most
@@ -44,25 +38,14 @@ struct LargeClusterTests {
     return Planner(source: model, cluster: cluster)
   }
 
-  /// What this thread has computed so far: the machine may be busy with other tests.
-  private static var threadSeconds: Double {
-    var time = timespec()
-    guard unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0 else { return 0 }
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-  }
-
   @Test(
     "16 different nodes and 80 unequal layers",
     arguments: PlanObjective.allCases, [false, true])
   func plansLargeClusters(objective: PlanObjective, links: Bool) throws {
     let planner = try Self.planner(links: links, allTakePart: false)
     let request = PlanRequest(settings: PlanSettings(context: 1024), objective: objective)
-    let start = Self.threadSeconds
+    // `shardbench plan` measures how long this takes.
     let plan = try planner.plan(request)
-    let seconds = Self.threadSeconds - start
-    print("16 nodes × 80 layers, \(objective), own links \(links): \(Int(seconds * 1000)) ms")
     #expect(plan.nodes.count >= 8)
-    // Twice the bar, for machines that are slow or busy.
-    #expect(seconds < 2)
   }
 }

@@ -3,12 +3,16 @@
 /// Their time is a sum over the stages and, for every further chunk of the prompt, the slowest
 /// stage or link once more.
 extension PlanSearch {
+  /// Passes of the prompt in which all stages wait for the slowest one.
+  private var repeats: Double { Double(costs.chunkCount - 1) }
+
   func chooseRequest(_ rules: SearchRules) -> Choice? {
     guard let best = request(rules, nil, .infinity) else { return nil }
     let limit = best.value * Self.tie
     var fewer = rules
     fewer.mostNodes = best.stages.count - 1
-    let sums = additive(.request, fewer, limit: limit)
+    let waiting = repeats * tables.leastSlowest(nodes: fewer.mostNodes, rules)
+    let sums = additive(.request, fewer, limit: limit - waiting)
     for count in 1..<max(1, best.stages.count) {
       // Plans whose sum alone is over the limit need no closer look.
       guard let sum = self.best(sums, count) else { continue }
@@ -33,23 +37,27 @@ extension PlanSearch {
   func request(
     _ rules: SearchRules, _ count: Int?, _ limit: Double, isAnyGoodEnough: Bool = false
   ) -> SearchResult? {
-    let repeats = Double(costs.chunkCount - 1)
     var rules = rules
     if count == nil { rules.goodOrders = goodOrders(rules) }
     var best: SearchResult?
     var bound = limit
-    var intervals = [(low: leastChunk, high: rules.cap, atLeast: 0.0)]
-    while let (low, high, atLeast) = intervals.popLast() {
-      guard best == nil || atLeast + repeats * low < bound else { continue }
+    let least = tables.leastSlowest(nodes: count ?? .max, rules)
+    var intervals = [Interval(low: least, high: rules.cap, sum: 0)]
+    // The one with the least bound first: most others then need no look.
+    while let next = intervals.indices.min(by: {
+      intervals[$0].bound(repeats) < intervals[$1].bound(repeats)
+    }) {
+      let interval = intervals.remove(at: next)
+      guard best == nil || interval.bound(repeats) < bound else { break }
       var capped = rules
-      capped.cap = high
+      capped.cap = interval.high
       capped.mostNodes = count ?? .max
-      let sums = additive(
-        .request, capped, limit: bound - repeats * low, slack: slack(count))
+      let left = bound - repeats * interval.low
+      let sums = additive(.request, capped, limit: left, slack: slack(count))
       guard let found = self.best(sums, count) else { continue }
       let slowest = slowestChunk(found.stages)
       let value = found.value + repeats * slowest
-      if value < bound || (best == nil && value <= limit) {
+      if value < bound || (best == nil && value <= bound) {
         best = SearchResult(value: value, stages: found.stages)
         bound = value
         if isAnyGoodEnough { return best }
@@ -57,35 +65,36 @@ extension PlanSearch {
       // A plan of a higher sum must make up for it.
       let most = repeats > 0 ? (bound - found.value) / repeats : 0
       let rest = min(slowest - 1, most.rounded(.up))
-      guard rest >= low else { continue }
-      intervals += Self.pieces(from: low, to: rest).map { ($0.low, $0.high, found.value) }
+      guard rest >= interval.low else { continue }
+      intervals += Self.pieces(from: interval.low, to: rest, sum: found.value)
     }
     return best
   }
 
+  /// Times of the slowest stage or link, and the least sum that plans with one of them have.
+  private struct Interval {
+    var low: Double
+    var high: Double
+    var sum: Double
+
+    /// No plan in it has a lower value.
+    func bound(_ repeats: Double) -> Double { sum + repeats * low }
+  }
+
   /// An interval in pieces whose ends differ by a fifth, or in halves where it is narrower; what
   /// is below a hundredth of it stays in one piece.
-  private static func pieces(
-    from low: Double, to high: Double
-  ) -> [(low: Double, high: Double)] {
+  private static func pieces(from low: Double, to high: Double, sum: Double) -> [Interval] {
     let least = (high / 100).rounded(.down)
-    var pieces: [(low: Double, high: Double)] = low < least ? [(low, least)] : []
+    var pieces: [Interval] = []
+    if low < least { pieces.append(Interval(low: low, high: least, sum: sum)) }
     var start = low < least ? least + 1 : low
     let ratio = min(1.2, (high / max(1, start)).squareRoot())
     while start <= high {
       let end = min(high, max(start, (start * ratio).rounded(.down)))
-      pieces.append((start, end))
+      pieces.append(Interval(low: start, high: end, sum: sum))
       start = end + 1
     }
     return pieces
-  }
-
-  /// No slowest stage is faster: some node has to run the dearest layer.
-  private var leastChunk: Double {
-    guard !usesAccelerators else { return 0 }
-    return (0..<tables.layerCount).map { layer in
-      costs.nodes.map { $0.pass + $0.sum(false, layer..<(layer + 1)) }.min() ?? 0
-    }.max() ?? 0
   }
 
   /// Orders of the nodes in which good plans are found, the best one first.

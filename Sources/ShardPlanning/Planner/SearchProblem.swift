@@ -43,8 +43,8 @@ struct SearchProblem: Sendable {
   var limit = Double.infinity
   /// Ways over more nodes are of no interest.
   var mostNodes = Int.max
-  /// What is known about layers still to come; nil where nothing is.
-  var work: LayerWork?
+  /// How much work each layer is, in some unit: what does not fit anywhere is known early.
+  var amounts: [Double]
 
   var nodeCount: Int { ranges.count }
 
@@ -59,6 +59,7 @@ struct SearchProblem: Sendable {
     tails = Array(repeating: Array(repeating: .infinity, count: width), count: nodeCount)
     links = Array(repeating: Array(repeating: 0, count: nodeCount), count: nodeCount)
     predecessor = Array(repeating: nil, count: nodeCount)
+    amounts = Array(repeating: 1, count: layerCount)
   }
 }
 

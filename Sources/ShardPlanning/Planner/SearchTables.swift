@@ -147,58 +147,58 @@ package struct SearchTables: Sendable {
     return problem
   }
 
-  /// How much work the layers are, and what the nodes ask for it.
-  ///
-  /// - Parameter sums: the problem whose costs add up; nil where only what nodes can hold is
-  ///   known.
-  private func work(
-    _ measure: Measure, _ rules: SearchRules, head place: HeadPlace, sums: SearchProblem?
-  ) -> LayerWork? {
-    let count = cluster.nodes.count
-    guard !rules.usesAccelerators, count > 1 else { return nil }
-    let passes = measure == .request ? Double(costs.workload.generateTokens) : 1
-    let steps = measure == .request ? passes - 1 : 1
-    func decode(_ node: Int, _ layer: Int) -> Double {
-      steps * costs.nodes[node].sum(true, layer..<(layer + 1))
-    }
-    func prefill(_ node: Int, _ layer: Int) -> Double {
-      measure == .request ? costs.nodes[node].sum(false, layer..<(layer + 1)) : 0
-    }
-    let whole = kind(priced: sums != nil) { decode($0, $1) + prefill($0, $1) }
-    let none = [Double](repeating: 0, count: count)
-    var work = LayerWork(views: [[whole]], entry: none, arrival: none, ending: none)
-    guard let sums else { return work }
-    if measure == .request {
-      work.views.append([kind(priced: true, decode), kind(priced: true, prefill)])
-    }
-    for node in 1..<count {
-      work.entry[node] = costs.nodes[node].pass * passes
-      let ways = cluster.nodes.indices.filter { $0 != node }.map { sums.links[$0][node] }
-      work.arrival[node] = ways.min() ?? 0
-      work.ending[node] = ending(measure, node, place)
-      if place == .lastNode {
-        let last = (layerCount - 1)..<layerCount
-        work.ending[node] +=
-          choice(measure, node, last, 0, head: true).cost
-          - choice(measure, node, last, 0, head: false).cost
+  /// How much work each layer is, for all nodes together.
+  private func amounts(_ measure: Measure) -> [Double] {
+    let steps = measure == .request ? Double(costs.workload.generateTokens - 1) : 1
+    return (0..<layerCount).map { layer in
+      costs.nodes.reduce(0) { sum, node in
+        let prefill = measure == .request ? node.sum(false, layer..<(layer + 1)) : 0
+        return sum + steps * node.sum(true, layer..<(layer + 1)) + prefill
       }
     }
-    return work
   }
 
-  /// Work in a unit between those of all nodes.
-  private func kind(
-    priced: Bool, _ cost: (_ node: Int, _ layer: Int) -> Double
-  ) -> LayerWork.Kind {
-    let others = 1..<cluster.nodes.count
-    let layers = 0..<layerCount
-    let amounts = layers.map { layer in others.reduce(0) { $0 + cost($1, layer) } }
-    var price = [Double](repeating: 0, count: cluster.nodes.count)
-    for node in others where priced {
-      price[node] =
-        layers.filter { amounts[$0] > 0 }.map { cost(node, $0) / amounts[$0] }.min() ?? 0
+  /// No plan of so many nodes has a faster slowest stage while a prompt is read: in less time they
+  /// could not run all layers, even if each took the range that suits it best.
+  func leastSlowest(nodes count: Int, _ rules: SearchRules) -> Double {
+    guard !rules.usesAccelerators else { return 0 }
+    var work = [0.0]
+    for layer in 0..<layerCount {
+      let amount = costs.nodes.reduce(0) { $0 + $1.sum(false, layer..<(layer + 1)) }
+      work.append(work[layer] + amount)
     }
-    return LayerWork.Kind(amounts: amounts, price: price)
+    func suffices(_ cap: Double) -> Bool {
+      let most = cluster.nodes.indices.map { mostWork($0, work, cap, rules) }.sorted(by: >)
+      // A little more, so that rounding cannot make it too little.
+      return most.prefix(count).reduce(0, +) * (1 + 1e-9) >= work[layerCount]
+    }
+    var low = 0.0
+    var high = costs.nodes.map { $0.pass + $0.prefill[layerCount] }.max() ?? 0
+    guard suffices(high) else { return 0 }
+    while high - low > max(1, high / 1000) {
+      let middle = ((low + high) / 2).rounded(.down)
+      if suffices(middle) { high = middle } else { low = middle }
+    }
+    return low
+  }
+
+  /// The most work in a range that a node can hold and read a chunk with in some time.
+  private func mostWork(
+    _ node: Int, _ work: [Double], _ cap: Double, _ rules: SearchRules
+  ) -> Double {
+    let room = capacity[node] - rules.headroom
+    let profile = costs.nodes[node]
+    var most = 0.0
+    var last = 0
+    for first in 0..<layerCount {
+      last = max(last, first)
+      while last < layerCount,
+        profile.pass + profile.sum(false, first..<(last + 1)) <= cap,
+        bytes(first..<(last + 1), embedding: false, head: false) <= room
+      { last += 1 }
+      most = max(most, work[last] - work[first])
+    }
+    return most
   }
 
   /// The cost of the last message to the coordinator.
@@ -257,7 +257,7 @@ package struct SearchTables: Sendable {
         }
       }
     }
-    problem.work = work(measure, rules, head: place, sums: problem)
+    problem.amounts = amounts(measure)
     return problem
   }
 
@@ -281,7 +281,7 @@ package struct SearchTables: Sendable {
       }
     }
     problem.links = measure == .token ? costs.hop : costs.chunkHop
-    problem.work = work(measure, rules, head: place, sums: nil)
+    problem.amounts = amounts(measure)
     return problem
   }
 

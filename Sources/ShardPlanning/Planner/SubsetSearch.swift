@@ -2,9 +2,9 @@
 ///
 /// Dynamic programming over (set of nodes, last node, layers done); where all links cost the
 /// same the last node does not matter and is left out of the state. States that cannot lead to
-/// a plan within the limit are dropped (`RemainderBound`), and so are those that some of their
-/// nodes reach alone at no higher cost: the result for a count of nodes is therefore the best
-/// one only where no smaller count has a better one.
+/// a plan within the limit are dropped (`TollBound`, `RemainingCapacity`), and so are those that
+/// some of their nodes reach alone at no higher cost: the result for a count of nodes is therefore
+/// the best one only where no smaller count has a better one.
 /// Complexity: O(2^(N−1) · N · (L² + N·L)) at most for N nodes and L layers, far less where
 /// memory limits the ranges, nodes are equal or a limit is known; memory for the states kept.
 /// Source: Held and Karp, "A dynamic programming approach to sequencing problems" (1962), for
@@ -18,17 +18,23 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   private let slots: Int
   /// Per node and first layer: the farthest end of a range that can be.
   private let reach: [[Int]]
-  private var remainder: RemainderBound?
+  private let remaining: RemainingCapacity
+  private let tolls: TollBound?
+  /// What layers still to be done cost at least, tolls counted: by node that comes next, and by
+  /// last node where that is known. `[node × width + j]`.
+  private let through: [Double]
+  private let after: [Double]
   /// Whether states with fewer nodes are looked for that cost no more.
   private let comparesSubsets: Bool
   private var rows: [Row]
   /// The costs of all rows by layers done; after each row, as many again, the least costs of
   /// states with some of its nodes, where those are compared.
   private var costs: [Double] = []
-  private var bounds: [Double]
   /// Costs of reaching a node, by layers done; infinite outside `hubRange`.
   private var hub: [Double]
   private var hubRange = 0..<0
+  /// New costs of a row, by layers done; infinite between two uses.
+  private var fresh: [Double]
 
   /// The states of one set and last node.
   private struct Row {
@@ -55,11 +61,17 @@ struct SubsetSearch<Algebra: CostAlgebra> {
     others = problem.nodeCount - 1
     slots = Self.hasUniformLinks(problem) ? 1 : others
     reach = problem.ranges.indices.map { problem.reach($0) }
-    remainder = problem.work.map { RemainderBound($0, problem) }
+    remaining = RemainingCapacity(problem.amounts, problem)
+    let isBounded = Algebra.adds && problem.limit < .infinity && problem.nodeCount > 1
+    let tolls = isBounded ? TollBound(problem) : nil
+    self.tolls = tolls
+    let unknown = [Double](repeating: 0, count: problem.nodeCount * width)
+    through = tolls?.through ?? unknown
+    after = (slots == 1 ? tolls?.afterAny : tolls?.after) ?? unknown
     comparesSubsets = Algebra.adds && !problem.mustUseAll
     rows = Array(repeating: Row(), count: slots << others)
-    bounds = Array(repeating: 0, count: width)
     hub = Array(repeating: .infinity, count: width)
+    fresh = hub
   }
 
   private static func hasUniformLinks(_ problem: SearchProblem) -> Bool {
@@ -80,24 +92,33 @@ struct SubsetSearch<Algebra: CostAlgebra> {
     if isWhole, problem.alone < .infinity, problem.alone <= problem.limit {
       finals[1] = Final(value: problem.alone, set: 0, node: 0, cut: 0)
     }
+    guard (tolls?.least ?? 0) <= problem.limit else { return results(finals) }
     let sets = 1 << others
     for set in 0..<(sets - 1) where set == 0 || hasStates(set) {
       // The coordinator, the nodes of the set and one more.
       guard set.nonzeroBitCount + 2 <= problem.mostNodes else { continue }
       if comparesSubsets { dropDominated(set) }
-      let range = range(of: set)
-      guard !range.isEmpty else { continue }
-      remainder?.fill(&bounds, set: set, range: range)
+      let leastDone = remaining.leastDone(set)
+      let refund = self.refund(set)
       for node in 1...others where canExtend(set, by: node) {
-        guard gather(set, to: node) else { continue }
+        guard gather(set, to: node, leastDone, refund) else { continue }
         let isFull = set | bit(node) == sets - 1
         if isFull || !problem.mustUseAll {
           close(set, node, count: set.nonzeroBitCount + 2, &finals)
         }
-        if !isFull { extend(set, by: node) }
+        if !isFull { extend(set, by: node, refund) }
       }
     }
-    return finals.mapValues { SearchResult(value: $0.value, stages: backtrack($0)) }
+    return results(finals)
+  }
+
+  private mutating func results(_ finals: [Int: Final]) -> [Int: SearchResult] {
+    finals.mapValues { SearchResult(value: $0.value, stages: backtrack($0)) }
+  }
+
+  /// The tolls that the nodes outside a set give back.
+  private func refund(_ set: Int) -> Double {
+    tolls?.refund(unused: (1..<problem.nodeCount).lazy.filter { set & bit($0) == 0 }) ?? 0
   }
 
   private struct Final {
@@ -122,19 +143,6 @@ struct SubsetSearch<Algebra: CostAlgebra> {
 
   private func hasStates(_ set: Int) -> Bool {
     (0..<slots).contains { rows[set * slots + $0].isThere }
-  }
-
-  /// Layers done in any state of a set.
-  private func range(of set: Int) -> Range<Int> {
-    guard set != 0 else { return 0..<width }
-    var (low, high) = (width, 0)
-    for slot in 0..<slots {
-      let range = rows[set * slots + slot].range
-      guard rows[set * slots + slot].isThere, !range.isEmpty else { continue }
-      low = min(low, range.lowerBound)
-      high = max(high, range.upperBound)
-    }
-    return low < high ? low..<high : 0..<0
   }
 
   /// Drops what a state reaches at no lower cost than the same state without one of its nodes.
@@ -181,7 +189,9 @@ struct SubsetSearch<Algebra: CostAlgebra> {
 
   /// Fills `hub` with the costs of reaching `node` after the nodes of `set`, layers done so far
   /// as index; says whether any is worth going on from.
-  private mutating func gather(_ set: Int, to node: Int) -> Bool {
+  private mutating func gather(
+    _ set: Int, to node: Int, _ leastDone: Int, _ refund: Double
+  ) -> Bool {
     for index in hubRange { hub[index] = .infinity }
     hubRange = 0..<0
     if set == 0 {
@@ -195,12 +205,12 @@ struct SubsetSearch<Algebra: CostAlgebra> {
         relax(rows[place(set, last)], link: problem.links[last][node])
       }
     }
+    // A little more, so that rounding cannot make it too little.
+    let limit = problem.limit + refund + 0.5
     var isReachable = false
-    // The bound is for all nodes outside `set`, of which `node` is one; the way there is known.
-    let known = problem.work?.arrival[node] ?? 0
     for index in hubRange where hub[index] < .infinity {
-      let rest = bounds[index] == .infinity ? .infinity : max(0, bounds[index] - known)
-      if rest == .infinity || Algebra.join(hub[index], rest) > problem.limit {
+      let rest = through[node * width + index]
+      if index < leastDone || Algebra.join(hub[index], rest) > limit {
         hub[index] = .infinity
       } else {
         isReachable = true
@@ -231,19 +241,13 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   }
 
   /// Lets `node` run some layers after what `hub` describes.
-  private mutating func extend(_ set: Int, by node: Int) {
+  private mutating func extend(_ set: Int, by node: Int, _ refund: Double) {
     let range = hubRange
-    var (low, high) = (Int.max, 0)
-    for first in range where hub[first] < .infinity && reach[node][first] > first {
-      low = min(low, first + 1)
-      high = max(high, reach[node][first] + 1)
-    }
-    guard low < high else { return }
-    let row = row(at: place(set | bit(node), node), for: low..<high)
     let width = width
-    // SAFETY: the row has places for all of `low..<high`, the table `width` for each first layer,
-    // and first and last layers stay below `width`.
-    unsafe costs.withUnsafeMutableBufferPointer { costs in
+    var (low, high) = (Int.max, 0)
+    // SAFETY: `fresh` has `width` places, the table `width` for each first layer, and first and
+    // last layers stay below `width`.
+    unsafe fresh.withUnsafeMutableBufferPointer { fresh in
       unsafe problem.ranges[node].withUnsafeBufferPointer { table in
         unsafe reach[node].withUnsafeBufferPointer { reach in
           unsafe hub.withUnsafeBufferPointer { hub in
@@ -254,13 +258,38 @@ struct SubsetSearch<Algebra: CostAlgebra> {
               let tableRow = first * width
               for last in (first + 1)...end {
                 let cost = Algebra.join(before, unsafe table[tableRow + last])
-                let old = unsafe costs[row.origin + last]
-                unsafe costs[row.origin + last] = cost < old ? cost : old
+                let old = unsafe fresh[last]
+                unsafe fresh[last] = cost < old ? cost : old
               }
+              low = min(low, first + 1)
+              high = max(high, end + 1)
             }
           }
         }
       }
+    }
+    guard low < high else { return }
+    keep(low..<high, set | bit(node), node, limit: problem.limit + refund - toll(of: node) + 0.5)
+  }
+
+  private func toll(of node: Int) -> Double { tolls?.tolls[node] ?? 0 }
+
+  /// Moves those of the new costs that may lead to a plan within the limit to their row.
+  private mutating func keep(_ done: Range<Int>, _ set: Int, _ node: Int, limit: Double) {
+    var (low, high) = (Int.max, 0)
+    let first = slots == 1 ? 0 : node * width
+    for index in done where fresh[index] < .infinity {
+      if Algebra.join(fresh[index], after[first + index]) > limit {
+        fresh[index] = .infinity
+      } else {
+        (low, high) = (min(low, index), index + 1)
+      }
+    }
+    guard low < high else { return }
+    let row = row(at: place(set, node), for: low..<high)
+    for index in low..<high {
+      costs[row.origin + index] = min(costs[row.origin + index], fresh[index])
+      fresh[index] = .infinity
     }
   }
 
@@ -315,8 +344,7 @@ struct SubsetSearch<Algebra: CostAlgebra> {
   private mutating func origin(
     of set: Int, before next: Int, at done: Int
   ) -> (node: Int, first: Int) {
-    remainder?.fill(&bounds, set: set, range: 0..<width)
-    _ = gather(set, to: next)
+    _ = gather(set, to: next, 0, refund(set))
     let value = hub[done]
     for last in 1...others where set & bit(last) != 0 {
       let row = rows[place(set, last)]
@@ -327,8 +355,7 @@ struct SubsetSearch<Algebra: CostAlgebra> {
       // Where all last nodes share a state, only some of them lead to its value.
       let rest = set & ~bit(last)
       guard canExtend(rest, by: last) else { continue }
-      remainder?.fill(&bounds, set: rest, range: 0..<width)
-      guard gather(rest, to: last) else { continue }
+      guard gather(rest, to: last, 0, refund(rest)) else { continue }
       let table = problem.ranges[last]
       for first in hubRange where first < done && hub[first] < .infinity {
         if Algebra.join(hub[first], table[first * width + done]) == target { return (last, first) }
