@@ -6,12 +6,12 @@ import TensorCore
 struct Shardbench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "shardbench",
-    abstract: "Measures kernels, the worker pool, packing, verifying, loading and generation.",
+    abstract:
+      "Measures kernels, the worker pool, planning, packing, verifying, loading and generation.",
     version: ToolVersion.current,
     subcommands: [
-      KernelsCommand.self, PoolCommand.self, PackCommand.self, VerifyCommand.self,
-      LoadCommand.self, GenerateCommand.self,
-      SynthCommand.self,
+      KernelsCommand.self, PoolCommand.self, PlanCommand.self, PackCommand.self,
+      VerifyCommand.self, LoadCommand.self, GenerateCommand.self, SynthCommand.self,
     ]
   )
 

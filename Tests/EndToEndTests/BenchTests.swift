@@ -44,6 +44,18 @@ extension EndToEnd {
       }
     }
 
+    @Test func planning() throws {
+      for links in [[], ["--links"]] {
+        let size = ["--nodes", "5", "--layers", "12", "--clusters", "3"]
+        let result = try json(["plan"] + size + links)
+        #expect(try violations(of: "shardbench.plan", result) == [])
+        for objective in result["objectives"]?.array ?? [] {
+          #expect(objective["seconds"]?.array?.count == 3)
+          #expect(objective["nodes_taken"]?.array?.allSatisfy { $0.int ?? 0 >= 2 } == true)
+        }
+      }
+    }
+
     @Test func load() throws {
       let models = try PreparedModels.shared.get()
       let whole = try json([
@@ -136,6 +148,7 @@ extension EndToEnd {
         (["kernels", "--shape", "4096"], "4096"),
         (["kernels", "--isa", "reference", "--threads", "0"], "threads"),
         (["pool", "--repetitions", "1"], "repetitions"),
+        (["plan", "--nodes", "17"], "nodes"),
       ] {
         let run = try ProgramRun.run("shardbench", arguments)
         #expect(run.status != 0 && run.errors.contains(word), "\(arguments)")
