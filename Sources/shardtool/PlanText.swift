@@ -70,7 +70,7 @@ enum PlanText {
   private static func comparison(_ report: PlanReport) -> String {
     var text = ""
     let shown = report.alternatives.filter {
-      $0.split != report.plan.split && ($0.kind != .oneNode || report.plan.nodes.count > 1)
+      $0.split != report.plan.split || $0.nodes != report.plan.nodeNames
     }
     for alternative in shown {
       let split = alternative.split.map(String.init).joined(separator: ",")
@@ -81,7 +81,7 @@ enum PlanText {
         case .memoryProportional: "split by memory \(split)"
         }
       let outcome =
-        alternative.prediction.map(rate)
+        alternative.prediction.map { speed($0, alternative.stages) }
         ?? "does not fit (\(size(alternative.missingBytes)) missing)"
       text += "  \(name): \(outcome)\n"
     }
@@ -97,6 +97,16 @@ enum PlanText {
       }
     }
     return text
+  }
+
+  /// Such as "5.9 tokens/s, first token 4.3 s; 55.1 + 53.2 ms a token and 0.6 for messages".
+  private static func speed(
+    _ prediction: PlanPrediction, _ stages: [StagePrediction]
+  ) -> String {
+    let times = stages.map { milliseconds($0.decodeNanoseconds) }.joined(separator: " + ")
+    let sent = stages.reduce(0) { $0 + $1.sendNanoseconds }
+    return "\(rate(prediction)), first token \(seconds(prediction.firstTokenNanoseconds)); "
+      + "\(times) ms a token" + (sent > 0 ? " and \(milliseconds(sent)) for messages" : "")
   }
 
   private static func context(_ report: PlanReport) -> String {

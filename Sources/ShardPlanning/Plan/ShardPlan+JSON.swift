@@ -49,11 +49,7 @@ extension ShardPlan {
         "reserve_bytes": JSONValue(node.ledger.reserveBytes),
         "bytes": .object(bytes),
       ],
-      "predicted": [
-        "decode_nanoseconds": JSONValue(node.predicted.decodeNanoseconds),
-        "prefill_nanoseconds": JSONValue(node.predicted.prefillNanoseconds),
-        "send_nanoseconds": JSONValue(node.predicted.sendNanoseconds),
-      ],
+      "predicted": .object(node.predicted.json),
     ]
   }
 
@@ -77,9 +73,17 @@ extension ShardPlan {
     }
     let prediction = try Self.prediction(try root.nested("prediction"))
     try root.finish()
-    try self.init(
-      facts: facts, settings: settings, objective: objective, nodes: nodes,
-      prediction: prediction)
+    do throws(PlanFault) {
+      try self.init(
+        facts: facts, settings: settings, objective: objective, nodes: nodes,
+        prediction: prediction)
+    } catch {
+      var context = error.context
+      context["file"] = source
+      throw PlanFault(
+        code: error.code, message: "\(source): \(error.message)", exitStatus: error.exitStatus,
+        context: context)
+    }
   }
 
   /// Most layers that a model is believed to have.
@@ -188,5 +192,15 @@ enum PlanFile {
       throw PlanFault.badData(
         "notJSON", "not JSON at byte \(error.offset): \(error.message)", source: path)
     }
+  }
+}
+
+extension StagePrediction {
+  var json: JSONObject {
+    [
+      "decode_nanoseconds": JSONValue(decodeNanoseconds),
+      "prefill_nanoseconds": JSONValue(prefillNanoseconds),
+      "send_nanoseconds": JSONValue(sendNanoseconds),
+    ]
   }
 }

@@ -14,8 +14,12 @@ public struct PlanReport: Sendable {
     }
 
     public let kind: Kind
+    /// Names of the nodes, in the order of the ring.
+    public let nodes: [String]
     /// Layers of each node.
     public let split: [Int]
+    /// How long each stage takes; empty where it does not fit.
+    public let stages: [StagePrediction]
     /// How fast it would be; nil where it does not fit.
     public let prediction: PlanPrediction?
     /// What the node that lacks the most lacks; 0 where it fits.
@@ -69,7 +73,9 @@ public struct PlanReport: Sendable {
         alternatives.map { alternative in
           var object: JSONObject = [
             "kind": .string(alternative.kind.rawValue),
+            "nodes": .array(alternative.nodes.map { .string($0) }),
             "split": .array(alternative.split.map { JSONValue($0) }),
+            "stages": .array(alternative.stages.map { .object($0.json) }),
           ]
           Self.describe(alternative.prediction, alternative.missingBytes, in: &object)
           return .object(object)
@@ -151,7 +157,8 @@ extension Planner {
       let stages = Self.stages(split)
       let shortage = tables.shortage(stages)
       return PlanReport.Alternative(
-        kind: kind, split: split,
+        kind: kind, nodes: cluster.nodes.prefix(split.count).map(\.name), split: split,
+        stages: shortage == nil ? tables.costs.stagePredictions(stages) : [],
         prediction: shortage == nil ? tables.costs.prediction(stages) : nil,
         missingBytes: shortage?.worst.missingBytes ?? 0)
     }

@@ -95,7 +95,7 @@ public struct Planner: Sendable {
   func makePlan(
     _ stages: [Stage], _ request: PlanRequest, _ tables: SearchTables
   ) throws(PlanFault) -> ShardPlan {
-    let costs = tables.costs
+    let predictions = tables.costs.stagePredictions(stages)
     var nodes: [PlannedNode] = []
     for (index, stage) in stages.enumerated() {
       let profile = cluster.nodes[stage.node]
@@ -106,14 +106,11 @@ public struct Planner: Sendable {
           ledger: tables.footprint.ledger(
             layers: stage.layers, holdsEmbedding: index == 0, holdsHead: stage.holdsHead,
             ramBytes: profile.ramBytes, reserveBytes: profile.reserveBytes),
-          predicted: StagePrediction(
-            decodeNanoseconds: Int(costs.decode(stage)),
-            prefillNanoseconds: Int(costs.prefill(stage)),
-            sendNanoseconds: Int(costs.sendNanoseconds(stages, from: index)))))
+          predicted: predictions[index]))
     }
     return try ShardPlan(
       facts: tables.footprint.facts, settings: request.settings, objective: request.objective,
-      nodes: nodes, prediction: costs.prediction(stages))
+      nodes: nodes, prediction: tables.costs.prediction(stages))
   }
 }
 
@@ -124,6 +121,15 @@ extension CostModel {
       workload: workload, tokenNanoseconds: Int(tokenNanoseconds(stages)),
       firstTokenNanoseconds: Int(firstTokenNanoseconds(stages)),
       bottleneckNanoseconds: Int(bottleneckNanoseconds(stages)))
+  }
+
+  /// How long each of them takes.
+  func stagePredictions(_ stages: [Stage]) -> [StagePrediction] {
+    stages.enumerated().map { index, stage in
+      StagePrediction(
+        decodeNanoseconds: Int(decode(stage)), prefillNanoseconds: Int(prefill(stage)),
+        sendNanoseconds: Int(sendNanoseconds(stages, from: index)))
+    }
   }
 }
 
