@@ -50,7 +50,9 @@ public enum Program {
 
   /// An error as JSON.
   public static func object(for fault: any Fault) -> JSONValue {
-    var error: JSONObject = ["code": .string(fault.code), "message": .string(fault.message)]
+    var error: JSONObject = [
+      "code": .string(fault.code), "message": .string(singleLine(fault.message)),
+    ]
     for (key, value) in fault.context.sorted(by: { $0.key < $1.key }) {
       if error[key] == nil { error[key] = .string(value) }
     }

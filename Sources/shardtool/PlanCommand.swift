@@ -49,6 +49,12 @@ struct PlanCommand: ParsableCommand {
 
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    for (name, value) in [("--from", previous), ("--calibrate", calibrate)] where value == "" {
+      throw ValidationError("\(name) takes the path of a file, not an empty one.")
+    }
+  }
+
   func run() throws {
     try PlanOutputs(plan: output, nodes: nodesOutput, svg: svg).check()
     var cluster = try plan.cluster(common)

@@ -79,6 +79,11 @@ struct PlanOptions: ParsableArguments {
       ("--link", link != nil),
     ]
     if let option = given.first(where: \.1) {
+      guard Directory.exists(nodes) else {
+        throw ValidationError(
+          "--nodes takes a number from 1 to \(Cluster.maximumNodeCount) or a file; there is no "
+            + "file \"\(nodes)\".")
+      }
       throw ValidationError(
         "The memory and links of nodes stand in \(nodes); leave \(option.0) out.")
     }
@@ -105,7 +110,7 @@ struct PlanOptions: ParsableArguments {
     let parts = split.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
     let layers = parts.compactMap { $0 }
     guard layers.count == parts.count else {
-      throw ValidationError("--split takes layers per node, such as 2,1,3, not \(split).")
+      throw ValidationError("--split takes layers per node, such as 2,1,3, not \"\(split)\".")
     }
     return layers
   }

@@ -58,6 +58,11 @@ extension EndToEnd {
         (["--nodes", "3", "--ram", "8G", "--objective", "beauty"], ["beauty"]),
         (["--nodes", "3", "--ram", "8G", "--prompt-tokens", "9999"], ["9999"]),
         (["--nodes", "7", "--ram", "8G"], ["7 nodes", "6 layers"]),
+        (["--nodes", "3", "--ram", "8"], ["8 bytes", "8G"]),
+        (["--nodes", "3.0", "--ram", "8G"], ["no file \"3.0\"", "1 to 16"]),
+        (["--nodes", "2", "--ram", "8G", "--reserve", "8G"], ["reserve"]),
+        (["--nodes", "2", "--ram", "8G", "--from", ""], ["--from", "empty"]),
+        (["--nodes", "2", "--ram", "8G", "--calibrate", ""], ["--calibrate", "empty"]),
       ]
       for test in cases { try check(test.options, status: 64, test.words) }
     }
@@ -90,6 +95,14 @@ extension EndToEnd {
           ["preset", "core-i5-laptop"]
         ),
         (list(a, ", \"links\": [{\"from\": \"a\", \"to\": \"b\"}]"), ["round_trip"]),
+        (list("{\"name\": \"a\", \"ram\": 1}"), ["1 byte", "8G"]),
+        (list("{\"name\": \"a\\nb\", \"ram\": \"8G\"}"), ["a b"]),
+        (list("\"\""), ["nodes[0]"]),
+        (
+          list(
+            "{\"name\": \"a\", \"ram\": \"8G\", \"compute\": {\"weight_rate_by_scheme\": "
+              + "{\"q99\": \"1GB/s\"}}}"), ["q99", "q4"]
+        ),
         (list("\"missing.json\""), ["missing.json"]),
       ]
       let file = directory.appending("nodes.json")

@@ -86,13 +86,15 @@ public struct Cluster: Sendable, Equatable {
         "\"\(node.name.prefix(80))\" is no name for a node; use 1 to 64 letters, digits,"
           + " '-', '_' or '.'")
     }
-    guard (1...NodeProfile.maximumRAMBytes).contains(node.ramBytes) else {
+    let believed = NodeProfile.minimumRAMBytes...NodeProfile.maximumRAMBytes
+    guard believed.contains(node.ramBytes) else {
       throw PlanFault.usage(
         "badMemory",
-        "\(node.name) has \(node.ramBytes) bytes of memory; expected 1 byte to "
-          + Quantity.describe(bytes: NodeProfile.maximumRAMBytes))
+        "\(node.name) has \(Quantity.count(node.ramBytes, "byte")) of memory; expected "
+          + "\(Quantity.describe(bytes: believed.lowerBound)) to "
+          + "\(Quantity.describe(bytes: believed.upperBound)), written as 8G")
     }
-    guard (0...node.ramBytes).contains(node.reserveBytes) else {
+    guard (0..<node.ramBytes).contains(node.reserveBytes) else {
       throw PlanFault.usage(
         "badReserve",
         "\(node.name) reserves \(Quantity.describe(bytes: node.reserveBytes)) of "

@@ -97,6 +97,8 @@ public struct NodeProfile: Sendable, Equatable {
   /// What graphics drivers and the desktop keep of a card's memory.
   public static let vramReserveBytes = 256 << 20
 
+  /// Least memory that is believed: a number without its unit is less.
+  public static let minimumRAMBytes = 16 << 20
   /// Largest memory that is believed: 64 TiB.
   public static let maximumRAMBytes = 1 << 46
   /// Rates that are believed, per second.

@@ -1,3 +1,4 @@
+import Quantization
 import StrictJSON
 import TensorCore
 
@@ -44,6 +45,10 @@ extension ComputeProfile {
     if object.has("weight_rate_by_scheme") {
       var schemes = try object.nested("weight_rate_by_scheme")
       for scheme in schemes.keys {
+        guard Schemes.all.contains(where: { $0.name == scheme }) else {
+          let names = Schemes.all.map(\.name).joined(separator: ", ")
+          throw schemes.fault(scheme, "is no scheme; there are \(names)")
+        }
         guard let rate = try schemes.rate(scheme, in: rates) else { continue }
         weightBytesPerSecondByScheme[scheme] = rate
       }
@@ -193,6 +198,9 @@ extension Cluster {
     var nodes: [NodeProfile] = []
     for (index, element) in try root.array("nodes", limit: Self.maximumNodeCount).enumerated() {
       if let path = element.string {
+        guard !path.isEmpty, !path.unicodeScalars.contains("\0") else {
+          throw root.fault("nodes[\(index)]", "is \"\"; name a file, or describe the node")
+        }
         nodes.append(try profile(path))
       } else {
         let object = try StrictObject(element, place: "nodes[\(index)]", source: source)
