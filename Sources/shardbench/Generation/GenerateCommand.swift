@@ -14,38 +14,20 @@ struct GenerateCommand: ParsableCommand {
       Each repetition reads a pseudo-random prompt and generates behind it, then measures the \
       memory's read bandwidth; medians are shown. With --positions it measures decoding alone, \
       where the caches already hold so many positions, one position after the other in each \
-      repetition.
+      repetition; --generate-tokens says how many tokens (default: 16).
       """)
 
   @OptionGroup var bundle: BenchBundle
 
-  @Option(
-    name: .customLong("prompt-tokens"), help: "Tokens of the prompt (default: 512, or what fits).")
-  var promptTokens: Int?
-
-  @Option(
-    name: .customLong("generate-tokens"),
-    help: "Tokens behind the prompt, or at a position (default: 64, or what fits).")
-  var generateTokens: Int?
+  @OptionGroup var amount: BenchOptions
 
   @Option(help: "Positions at which decoding is measured, such as 64,4000.")
   var positions: NumberList?
 
-  @Option(help: "Repetitions that count.")
-  var repetitions = 5
-
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    for (name, value) in [
-      ("--prompt-tokens", promptTokens), ("--generate-tokens", generateTokens),
-      ("--repetitions", repetitions),
-    ] {
-      if let value, value < 1 {
-        throw ValidationError("\(name) takes a positive number, not \(value).")
-      }
-    }
-    if positions != nil, promptTokens != nil {
+    if positions != nil, amount.promptTokens != nil {
       throw ValidationError("--positions and --prompt-tokens exclude each other.")
     }
   }
@@ -61,8 +43,8 @@ struct GenerateCommand: ParsableCommand {
     let loadSeconds = (ContinuousClock.now - start).seconds
     let limits = SequenceLimits(shard)
     let request = BenchmarkRequest(
-      context: limits.context, promptTokens: promptTokens, generateTokens: generateTokens,
-      repetitions: repetitions)
+      context: limits.context, promptTokens: amount.promptTokens,
+      generateTokens: amount.generateTokens, repetitions: amount.repetitions)
     let probe = BandwidthProbe(bytes: BandwidthProbe.usualBytes)
     var bandwidths: [Double] = []
     let result = try Benchmark(runner: pipeline, limits: limits).run(
@@ -80,12 +62,12 @@ struct GenerateCommand: ParsableCommand {
 
   private func measure(_ shard: LoadedShard, at positions: [Int]) throws {
     let benchmark = PositionBenchmark(
-      shard: shard, positions: positions, tokens: generateTokens ?? 16)
+      shard: shard, positions: positions, tokens: amount.generateTokens ?? 16)
     let limits = SequenceLimits(shard)
     for position in positions { try limits.check(positions: position + benchmark.tokens) }
     let report = PositionReport(
-      samples: benchmark.run(repetitions: repetitions), tokens: benchmark.tokens,
-      repetitions: repetitions, threads: shard.compute.pool.threads,
+      samples: benchmark.run(repetitions: amount.repetitions), tokens: benchmark.tokens,
+      repetitions: amount.repetitions, threads: shard.compute.pool.threads,
       instructionSet: shard.compute.instructionSet.rawValue)
     if common.json { Console.write(report.json) } else { Console.write(report.text) }
   }

@@ -18,30 +18,8 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var bundle: BundleArgument
   @OptionGroup var place: PlaceOptions
 
-  @Option(
-    name: .customLong("prompt-tokens"), help: "Tokens of the prompt (default: 512, or what fits).")
-  var promptTokens: Int?
-
-  @Option(
-    name: .customLong("generate-tokens"),
-    help: "Tokens behind the prompt (default: 64, or what fits).")
-  var generateTokens: Int?
-
-  @Option(help: "Repetitions that count.")
-  var repetitions = 5
-
+  @OptionGroup var amount: BenchOptions
   @OptionGroup var common: CommonOptions
-
-  func validate() throws {
-    for (name, value) in [
-      ("--prompt-tokens", promptTokens), ("--generate-tokens", generateTokens),
-      ("--repetitions", repetitions),
-    ] {
-      if let value, value < 1 {
-        throw ValidationError("\(name) takes a positive number, not \(value).")
-      }
-    }
-  }
 
   func run() throws {
     try Interruption.guarded { interruption in
@@ -50,8 +28,8 @@ struct BenchCommand: ParsableCommand {
         text: .none)
       defer { model.stop() }
       let request = BenchmarkRequest(
-        context: model.limits.context, promptTokens: promptTokens,
-        generateTokens: generateTokens, repetitions: repetitions)
+        context: model.limits.context, promptTokens: amount.promptTokens,
+        generateTokens: amount.generateTokens, repetitions: amount.repetitions)
       let report = try model.run { try measure(model, request, interruption) }
       if common.json {
         Console.write(report.json)
