@@ -85,6 +85,23 @@ extension EndToEnd {
       #expect(program.finish(withinSeconds: 5)?.status == 0)
     }
 
+    @Test func aNodeAnswersProbesWhileItServesNobody() throws {
+      let bundle = try PreparedModels.shared.get().bundle(bits: 4, split: [3, 3])
+      let node = try RunningProgram(
+        "shardrun",
+        ["node", "\(bundle)/nodes/node-1", "--listen", "127.0.0.1:0", "--json", "--quiet"])
+      try #require(RunningProgram.wait(seconds: 20) { node.output.hasSuffix("\n") })
+      let address = try #require(try JSONParsing().parse(node.output)["listen"]?.string)
+      let port = try #require(address.split(separator: ":").last.flatMap { Int($0) })
+      for _ in 0..<2 { #expect((try measure(port)["rate"]?.double ?? 0) > 1e7) }
+      // Afterwards it serves as before.
+      let run = try shardrun([
+        "generate", "\(bundle)/nodes/node-0", "--peers", "node-1=\(address)", "--prompt", "Once",
+        "--max-tokens", "4", "--quiet",
+      ])
+      #expect(!run.output.isEmpty)
+    }
+
     @Test func whatIsNoProbeIsNamed() throws {
       let run = try ProgramRun.run("shardrun", ["probe", "--peer", "127.0.0.1:1", "--json"])
       #expect(run.status == 69)

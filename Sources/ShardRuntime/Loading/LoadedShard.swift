@@ -99,6 +99,7 @@ public final class LoadedShard: Sendable {
         layerCount: dimensions.layerCount, holdsEmbedding: holdsEmbedding, holdsHead: holdsHead,
         hiddenSize: hiddenSize, vocabularySize: vocabularySize, context: plan.settings.context,
         prefillChunk: plan.settings.prefillChunk),
-      executors: (0..<plan.settings.sequences).map { _ in makeSession() })
+      executors: (0..<plan.settings.sequences).map { _ in makeSession() },
+      ledgerBytes: ledger.total)
   }
 }

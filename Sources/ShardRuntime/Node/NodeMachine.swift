@@ -30,6 +30,8 @@ struct NodeMachine {
     case begin(run: Int, coordinator: LinkID, downstream: LinkID?)
     case compute(Frame, from: LinkID, run: Int)
     case sendStatistics(to: LinkID, restart: Bool)
+    /// Let the link be measured, where no other one is.
+    case answerProbes(on: LinkID)
     /// Drop what is still to be computed.
     case end(run: Int)
     case log(String)
@@ -97,7 +99,11 @@ struct NodeMachine {
     case .welcome(let next) where link == run?.downstream: return welcomed(by: next, link)
     case .statisticsRequest(let restart) where link == run?.coordinator:
       return [.sendStatistics(to: link, restart: restart)]
-    case .welcome, .join, .joined, .statisticsRequest, .statistics:
+    case .probe where strangers.contains(link):
+      guard run == nil else { return refuse(link, busy(with: "a run")) }
+      strangers.remove(link)
+      return [.answerProbes(on: link), .log("a link is being measured")]
+    case .probe, .welcome, .join, .joined, .statisticsRequest, .statistics:
       return refuse(link, unexpected("a message out of turn"))
     }
   }

@@ -11,6 +11,8 @@ public final class NodeServer: Sendable {
     var links: [UInt64: Link] = [:]
     var run: RunLinks?
     var listener: (any Listener)?
+    /// Made when someone wants to measure a link.
+    var probes: LinkProbeAnswers?
     var hasStopped = false
     var isClosed = false
   }
@@ -68,6 +70,7 @@ public final class NodeServer: Sendable {
     }
     _ = state.wait { $0.hasStopped ? true : nil }
     dialer.finish()
+    state.withLock { $0.probes }?.close()
     if ownsTransport { transport.shutdown() }
     state.update { $0.isClosed = true }
   }
@@ -110,6 +113,12 @@ public final class NodeServer: Sendable {
     case .sendStatistics(let link, let restart):
       let statistics = stage.meter.statistics(of: stage.description, restart: restart)
       try? state.links[link]?.send(ControlMessage.statistics(statistics).frame)
+    case .answerProbes(let link):
+      guard let link = state.links[link] else { return }
+      let probes = state.probes ?? LinkProbeAnswers()
+      state.probes = probes
+      guard probes.isIdle else { return link.close(Farewell(anotherProbe)) }
+      probes.take(link)
     case .end(let run):
       if state.run?.run == run {
         state.run?.end()
@@ -118,6 +127,12 @@ public final class NodeServer: Sendable {
     case .log(let text):
       logger?.info("\(stage.description.node): \(text)")
     }
+  }
+
+  private var anotherProbe: RuntimeFault {
+    RuntimeFault(
+      "busy", "\(stage.description.node) is busy with another probe; try again when it is done",
+      exitStatus: .tryAgain, context: ["node": stage.description.node])
   }
 
   // MARK: Other threads
@@ -157,6 +172,9 @@ public final class NodeServer: Sendable {
 
 extension NodeServer: LinkHandler {
   public func link(_ link: Link, received frame: Frame) {
+    if frame.isData, let probes = state.withLock({ $0.probes }), probes.holds(link) {
+      return probes.receive(frame, on: link)
+    }
     guard !frame.isData else { return handle(.data(frame, from: link.id)) }
     do throws(RuntimeFault) {
       handle(.control(try ControlMessage(frame), from: link.id))
@@ -167,6 +185,9 @@ extension NodeServer: LinkHandler {
 
   public func link(_ link: Link, closed closure: LinkClosure) {
     handle(.closed(link.id, closure))
-    state.withLock { _ = $0.links.removeValue(forKey: link.id) }
+    state.withLock {
+      $0.links.removeValue(forKey: link.id)
+      $0.probes?.forget(link)
+    }
   }
 }

@@ -14,4 +14,6 @@ public struct NodeStatistics: Sendable, Equatable {
   public var secondsPerPrefillToken: Double?
   /// Most memory that the process has had resident.
   public var peakResidentBytes: Int
+  /// Most bytes that it may take, counted with the threads it runs; nil where nobody counted.
+  public var ledgerBytes: Int?
 }

@@ -10,7 +10,7 @@ import TensorCore
 // `thread`, or the coordinator's caller while `thread` has nothing to do.
 public final class Stage: @unchecked Sendable {
   public let description: StageDescription
-  let meter = StageMeter()
+  let meter: StageMeter
   /// Where passes run that others wait for.
   let thread = DedicatedThread()
   private let executors: [any StageExecutor]
@@ -21,10 +21,15 @@ public final class Stage: @unchecked Sendable {
   private var written: [Int]
 
   /// Precondition: there is at least one executor.
-  public init(_ description: StageDescription, executors: [any StageExecutor]) {
+  ///
+  /// - Parameter ledgerBytes: most bytes that the process may take, for reports.
+  public init(
+    _ description: StageDescription, executors: [any StageExecutor], ledgerBytes: Int? = nil
+  ) {
     precondition(!executors.isEmpty, "a stage needs an executor")
     self.description = description
     self.executors = executors
+    meter = StageMeter(ledgerBytes: ledgerBytes)
     hidden = Matrix(rows: description.prefillChunk, columns: description.hiddenSize)
     positions = [Int](repeating: 0, count: executors.count)
     written = positions

@@ -13,7 +13,10 @@ final class StageMeter: Sendable {
   }
 
   private let counts = Monitor(Counts())
+  private let ledgerBytes: Int?
   private static let slots = 4096
+
+  init(ledgerBytes: Int?) { self.ledgerBytes = ledgerBytes }
 
   func record(rows: Int, time: Duration) {
     counts.withLock { counts in
@@ -45,7 +48,7 @@ final class StageMeter: Sendable {
         secondsPerDecodeStep: times.isEmpty ? nil : times[times.count / 2].inSeconds,
         secondsPerPrefillToken: counts.prefillTokens == 0
           ? nil : prefill / Double(counts.prefillTokens),
-        peakResidentBytes: ProcessMemory.peakResidentBytes)
+        peakResidentBytes: ProcessMemory.peakResidentBytes, ledgerBytes: ledgerBytes)
     }
   }
 }

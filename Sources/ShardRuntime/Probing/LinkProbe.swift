@@ -22,93 +22,12 @@ public struct LinkMeasurement: Sendable, Equatable {
   }
 }
 
-/// Frames between two probes; `docs/protocol.md` describes them.
-private enum ProbeFrame {
-  /// Comes back as it is.
-  static let echo: UInt8 = 96
-  /// Bytes to be counted and forgotten.
-  static let bulk: UInt8 = 97
-  /// Asks for an echo with the count of bulk bytes so far (payload empty), or for so many bytes
-  /// of bulk (8 bytes, little-endian) and the echo after them.
-  static let request: UInt8 = 98
-
-  static let limits = LinkLimits(frame: 256 << 10)
-  static let payload = [UInt8](repeating: 0x5A, count: 256 << 10)
-  /// Most bytes that a probe sends because another asks.
-  static let mostBulk = 1 << 30
-
-  static func number(_ value: Int) -> [UInt8] {
-    (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
-  }
-
-  static func number(_ payload: [UInt8]) -> Int? {
-    guard payload.count == 8, payload[7] == 0 else { return nil }
-    return payload.enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
-  }
-}
-
-/// Answers the probes of other machines.
-public final class LinkProbeServer: Sendable {
-  private let transport: any Transport
-  private let thread = DedicatedThread()
-  private let counts = Monitor<[UInt64: Int]>([:])
-
-  public init(transport: any Transport = TCPTransport()) { self.transport = transport }
-
-  /// Begins to listen and returns the address with its actual port.
-  public func start(at address: HostPort) throws -> HostPort {
-    try transport.listen(at: address) { [self] link in
-      link.establish(ProbeFrame.limits)
-      return self
-    }.address
-  }
-
-  public func shutdown() {
-    thread.finish()
-    transport.shutdown()
-  }
-
-  private func answer(_ frame: Frame, on link: Link) {
-    defer { link.consume(frame) }
-    switch frame.kind {
-    case ProbeFrame.echo: try? link.send(frame)
-    case ProbeFrame.bulk:
-      counts.withLock { $0[link.id, default: 0] += frame.payload.count }
-    case ProbeFrame.request where frame.payload.isEmpty:
-      let count = counts.withLock { $0.updateValue(0, forKey: link.id) ?? 0 }
-      try? link.send(Frame(kind: ProbeFrame.echo, payload: ProbeFrame.number(count)))
-    case ProbeFrame.request:
-      guard let wanted = ProbeFrame.number(frame.payload), wanted <= ProbeFrame.mostBulk else {
-        return link.close()
-      }
-      var left = wanted
-      while left > 0, link.closure == nil {
-        let piece = min(left, ProbeFrame.payload.count)
-        try? link.send(Frame(kind: ProbeFrame.bulk, payload: Array(ProbeFrame.payload[..<piece])))
-        left -= piece
-      }
-      try? link.send(Frame(kind: ProbeFrame.echo, payload: ProbeFrame.number(wanted)))
-    default: link.close()
-    }
-  }
-}
-
-extension LinkProbeServer: LinkHandler {
-  // As in a node, the answer comes from the thread that computes.
-  public func link(_ link: Link, received frame: Frame) {
-    thread.enqueue { [self] in answer(frame, on: link) }
-  }
-
-  public func link(_ link: Link, closed closure: LinkClosure) {
-    counts.withLock { _ = $0.removeValue(forKey: link.id) }
-  }
-}
-
-/// Measures the way to a `LinkProbeServer`.
+/// Measures the way to a `LinkProbeServer` or to a node that serves nobody.
 public final class LinkProbe: Sendable {
   private struct State {
     var echoes: [[UInt8]] = []
-    var isClosed = false
+    var isAccepted = false
+    var closure: LinkClosure?
   }
 
   private let transport: any Transport
@@ -128,6 +47,11 @@ public final class LinkProbe: Sendable {
       link.close()
       transport.shutdown()
     }
+    try link.send(ControlMessage.probe.frame)
+    let isAccepted = state.wait(until: Monotonic.now() + .seconds(3)) { state -> Bool? in
+      state.isAccepted ? true : state.closure.map { _ in false }
+    }
+    guard isAccepted == true else { throw noAnswer(address) }
     link.establish(ProbeFrame.limits)
     var times: [Duration] = []
     let ping = Frame(kind: ProbeFrame.echo, payload: [UInt8](repeating: 1, count: 64))
@@ -172,7 +96,7 @@ public final class LinkProbe: Sendable {
       left -= piece
     }
     let counted = try exchange(Frame(kind: ProbeFrame.request), on: link, address)
-    guard ProbeFrame.number(counted) == count else { throw Self.noAnswer(address) }
+    guard ProbeFrame.number(counted) == count else { throw noAnswer(address) }
   }
 
   /// Sends a frame and waits for the next echo.
@@ -182,27 +106,39 @@ public final class LinkProbe: Sendable {
     try link.send(frame)
     let answer = state.wait(until: Monotonic.now() + .seconds(30)) { state -> [UInt8]?? in
       if !state.echoes.isEmpty { return .some(state.echoes.removeFirst()) }
-      return state.isClosed ? .some(nil) : nil
+      return state.closure.map { _ in .some(nil) }
     }
-    guard let payload = answer ?? nil else { throw Self.noAnswer(address) }
+    guard let payload = answer ?? nil else { throw noAnswer(address) }
     return payload
   }
 
-  private static func noAnswer(_ address: HostPort) -> RuntimeFault {
-    RuntimeFault(
+  private func noAnswer(_ address: HostPort) -> RuntimeFault {
+    // A node that is busy says so.
+    if case .farewell(let farewell)? = state.withLock({ $0.closure }),
+      farewell.code.hasPrefix("runtime.")
+    {
+      return RuntimeFault(
+        String(farewell.code.dropFirst("runtime.".count)), farewell.message,
+        exitStatus: farewell.exitStatus, context: ["address": "\(address)"])
+    }
+    return RuntimeFault(
       "noProbe",
-      "\(address) does not answer as a probe; start `shardrun probe --listen` there",
+      "\(address) does not answer as a probe; start `shardrun probe --listen` there, or a node",
       context: ["address": "\(address)"])
   }
 }
 
 extension LinkProbe: LinkHandler {
   public func link(_ link: Link, received frame: Frame) {
-    if frame.kind == ProbeFrame.echo { state.update { $0.echoes.append(frame.payload) } }
+    if frame.kind == ProbeFrame.echo {
+      state.update { $0.echoes.append(frame.payload) }
+    } else if !frame.isData, (try? ControlMessage(frame)) == .probe {
+      state.update { $0.isAccepted = true }
+    }
     link.consume(frame)
   }
 
   public func link(_ link: Link, closed closure: LinkClosure) {
-    state.update { $0.isClosed = true }
+    state.update { $0.closure = closure }
   }
 }

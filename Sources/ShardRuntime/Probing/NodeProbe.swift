@@ -16,7 +16,7 @@ public struct NodeProbe {
   public static let schemes = ["q4", "q8", "f16"]
 
   public init(
-    compute: ComputeContext, patience: Duration = .milliseconds(700), bytes: Int = 192 << 20
+    compute: ComputeContext, patience: Duration = .milliseconds(900), bytes: Int = 192 << 20
   ) {
     self.compute = compute
     self.patience = patience
@@ -35,14 +35,20 @@ public struct NodeProbe {
       let layers = try ProbeLayers(
         try Schemes.named(name), bytes: bytes, threads: compute.pool.threads)
       let vectors = ProbeVectors(layers.matrices)
-      let time = usual { layers.multiply(compute, vectors) }
-      let rate = Double(layers.byteCount) / time.inSeconds
-      rates[name] = Int(rate)
-      guard name == "q4" else { continue }
+      func multiply() { layers.multiply(compute, vectors) }
+      guard name == "q4" else {
+        rates[name] = Int(Double(layers.byteCount) / usual(multiply).inSeconds)
+        continue
+      }
       announce("whole layers, token by token and in chunks of \(ProbeLayers.chunk)")
       let position = ProbeLayers.context / 2
+      // In turns, because their difference counts and the machine may change its pace.
+      let (time, token) = usual(multiply) {
+        layers.forward(compute, rows: 1, position: position)
+      }
+      let rate = Double(layers.byteCount) / time.inSeconds
+      rates[name] = Int(rate)
       let read = Double(layers.byteCount + layers.cacheBytes(position: position)) / rate
-      let token = usual { layers.forward(compute, rows: 1, position: position) }
       layer = .seconds(max(0, token.inSeconds - read) / Double(layers.blocks.count))
       let rows = ProbeLayers.chunk
       let chunk = usual { layers.forward(compute, rows: rows, position: rows) }
@@ -66,15 +72,22 @@ public struct NodeProbe {
 
   /// The time that some work takes where nothing disturbs it: a quarter of the runs is faster. A
   /// first run does not count.
-  private func usual(_ work: () -> Void) -> Duration {
-    work()
-    var times: [Duration] = []
+  private func usual(_ work: () -> Void) -> Duration { usual(work, {}).0 }
+
+  /// The same for two kinds of work that take turns.
+  private func usual(_ first: () -> Void, _ second: () -> Void) -> (Duration, Duration) {
+    first()
+    second()
+    var times: [(first: Duration, second: Duration)] = []
     let end = Monotonic.now() + patience
     repeat {
       let start = Monotonic.now()
-      work()
-      times.append(Monotonic.now() - start)
+      first()
+      let middle = Monotonic.now()
+      second()
+      times.append((middle - start, Monotonic.now() - middle))
     } while Monotonic.now() < end
-    return times.sorted()[times.count / 4]
+    let place = times.count / 4
+    return (times.map(\.first).sorted()[place], times.map(\.second).sorted()[place])
   }
 }

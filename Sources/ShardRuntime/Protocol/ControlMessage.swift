@@ -13,6 +13,8 @@ enum ControlMessage: Sendable, Equatable {
   case joined
   case statisticsRequest(restart: Bool)
   case statistics(NodeStatistics)
+  /// The first message of a link that is only to be measured, and the answer to it.
+  case probe
 
   struct Hello: Sendable, Equatable {
     enum Role: String, Sendable { case coordinator, upstream }
@@ -41,7 +43,7 @@ enum ControlMessage: Sendable, Equatable {
 
   private enum Kind: UInt8 {
     case hello = 16
-    case welcome, join, joined, statisticsRequest, statistics
+    case welcome, join, joined, statisticsRequest, statistics, probe
   }
 
   var frame: Frame {
@@ -71,6 +73,7 @@ enum ControlMessage: Sendable, Equatable {
     case .joined: return (.joined, [:])
     case .statisticsRequest(let restart): return (.statisticsRequest, ["restart": .bool(restart)])
     case .statistics(let statistics): return (.statistics, statistics.object)
+    case .probe: return (.probe, ["protocol": .integer(Int64(Self.protocolVersion))])
     }
   }
 
@@ -85,13 +88,7 @@ enum ControlMessage: Sendable, Equatable {
     switch kind {
     case .hello:
       // The version comes first: another version may have other fields.
-      let version = try fields.integer("protocol")
-      guard version == Self.protocolVersion else {
-        throw RuntimeFault(
-          "protocolVersion",
-          "the other side speaks protocol version \(version), this one \(Self.protocolVersion); "
-            + "use the same release on all nodes")
-      }
+      try Self.requireVersion(fields)
       guard let role = Hello.Role(rawValue: try fields.string("role")) else {
         throw PayloadReader.malformed("role is unknown")
       }
@@ -106,6 +103,19 @@ enum ControlMessage: Sendable, Equatable {
     case .joined: self = .joined
     case .statisticsRequest: self = .statisticsRequest(restart: try fields.bool("restart"))
     case .statistics: self = .statistics(try NodeStatistics(fields))
+    case .probe:
+      try Self.requireVersion(fields)
+      self = .probe
+    }
+  }
+
+  private static func requireVersion(_ fields: MessageFields) throws(RuntimeFault) {
+    let version = try fields.integer("protocol")
+    guard version == protocolVersion else {
+      throw RuntimeFault(
+        "protocolVersion",
+        "the other side speaks protocol version \(version), this one \(protocolVersion); "
+          + "use the same release on all nodes")
     }
   }
 
@@ -134,6 +144,12 @@ struct MessageFields {
   func integer(_ key: String) throws(RuntimeFault) -> Int {
     guard let value = object[key]?.int, value >= 0, value <= 1 << 53 else { throw wrong(key) }
     return value
+  }
+
+  /// The same, or null.
+  func optionalInteger(_ key: String) throws(RuntimeFault) -> Int? {
+    if let value = object[key], value.isNull { return nil }
+    return try integer(key)
   }
 
   func bool(_ key: String) throws(RuntimeFault) -> Bool {
@@ -203,6 +219,7 @@ extension NodeStatistics {
       "seconds_per_decode_step": secondsPerDecodeStep.map(JSONValue.double) ?? .null,
       "seconds_per_prefill_token": secondsPerPrefillToken.map(JSONValue.double) ?? .null,
       "peak_resident_bytes": .integer(Int64(peakResidentBytes)),
+      "ledger_bytes": ledgerBytes.map { .integer(Int64($0)) } ?? .null,
     ]
   }
 
@@ -213,7 +230,8 @@ extension NodeStatistics {
       steps: try fields.integer("steps"), tokens: try fields.integer("tokens"),
       secondsPerDecodeStep: try fields.seconds("seconds_per_decode_step"),
       secondsPerPrefillToken: try fields.seconds("seconds_per_prefill_token"),
-      peakResidentBytes: try fields.integer("peak_resident_bytes"))
+      peakResidentBytes: try fields.integer("peak_resident_bytes"),
+      ledgerBytes: try fields.optionalInteger("ledger_bytes"))
   }
 }
 

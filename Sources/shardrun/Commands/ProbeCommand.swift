@@ -14,7 +14,8 @@ struct ProbeCommand: ParsableCommand {
     discussion: """
       Prints this machine as a node profile: memory, weights per second through our own kernels, \
       prefill rate, fixed costs. With --listen it answers the probes of others, with --peer it \
-      measures the link to such a machine. Let nothing else run meanwhile.
+      measures the link to such a machine, or to one whose node serves nobody. Let nothing else \
+      run meanwhile.
       """)
 
   @Option(help: "Name of the node in the profile; by default the machine's.")
@@ -33,7 +34,8 @@ struct ProbeCommand: ParsableCommand {
   var listen: String?
 
   @Option(
-    help: ArgumentHelp("Measure the link to a listening probe.", valueName: "HOST:PORT"))
+    help: ArgumentHelp(
+      "Measure the link to a listening probe or an idle node.", valueName: "HOST:PORT"))
   var peer: String?
 
   @OptionGroup var compute: ThreadOptions

@@ -53,7 +53,7 @@ struct BenchReport {
         planned.map { Quantity.fixed(Double($0.predicted.decodeNanoseconds) * 1e-6, digits: 3) }
           ?? "",
         Quantity.describe(bytes: node.peakResidentBytes),
-        report.ledgerBytes(node).map { Quantity.describe(bytes: $0) } ?? "",
+        node.ledgerBytes.map { Quantity.describe(bytes: $0) } ?? "",
       ])
     }
     let predicted = Double(plan.prediction.tokenNanoseconds) * 1e-9

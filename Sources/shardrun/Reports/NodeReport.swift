@@ -8,18 +8,10 @@ import TensorCore
 struct NodeReport {
   private let plan: ShardPlan
   private let nodes: [NodeStatistics]
-  /// What this process's node may take with the threads it has.
-  private let own: (node: String, ledger: MemoryLedger)
 
   init(_ shard: LoadedShard, _ nodes: [NodeStatistics]) {
     plan = shard.plan
-    own = (shard.node, shard.ledger)
     self.nodes = nodes
-  }
-
-  /// Most bytes that a node may take: as loaded here, as planned elsewhere.
-  func ledgerBytes(_ node: NodeStatistics) -> Int? {
-    node.node == own.node ? own.ledger.total : planned(node)?.ledger.total
   }
 
   private func planned(_ node: NodeStatistics) -> PlannedNode? { try? plan.node(named: node.node) }
@@ -32,7 +24,7 @@ struct NodeReport {
         line += "  \(Quantity.fixed(seconds * 1000, digits: 3)) ms/token"
       }
       line += "  peak memory \(Quantity.describe(bytes: node.peakResidentBytes))"
-      if let bytes = ledgerBytes(node) {
+      if let bytes = node.ledgerBytes {
         line += " of \(Quantity.describe(bytes: bytes)) planned"
       }
       return line
@@ -52,7 +44,7 @@ struct NodeReport {
           "predicted_decode_seconds_per_token": .optional(
             planned.map { Double($0.predicted.decodeNanoseconds) * 1e-9 }),
           "peak_resident_bytes": JSONValue(node.peakResidentBytes),
-          "ledger_bytes": ledgerBytes(node).map { JSONValue($0) } ?? .null,
+          "ledger_bytes": node.ledgerBytes.map { JSONValue($0) } ?? .null,
         ]
       })
   }

@@ -20,6 +20,8 @@ import Testing
         + #""to":"node-1"}"#)
   }
 
+  private var probe: Frame { frame(22, #"{"protocol":1}"#) }
+
   private var join: Frame { frame(18, #"{"previous":"node-0","next":null}"#) }
 
   /// A step of one row for node-1 that wants a sample.
@@ -71,6 +73,19 @@ import Testing
     }
   }
 
+  @Test func linksAreMeasuredOneByOneAndOutsideOfRuns() throws {
+    let cluster = try TinyCluster(plan)
+    let address = cluster.peers[0].address
+    let other = try #require(RawPeer(address))
+    other.send(encoded([probe]))
+    try #require(other.readSome() != nil)
+    #expect(answer(address, encoded([probe])) == "runtime.busy")
+    // A link that is measured keeps nobody from a run.
+    let pipeline = try InferencePipeline(stage: plan.stage(0), peers: cluster.peers)
+    #expect(answer(address, encoded([probe])) == "runtime.busy")
+    withExtendedLifetime(pipeline) {}
+  }
+
   @Test func reasonsAreGiven() throws {
     let hasty = TCPTransport(timing: LinkTiming(deadline: .seconds(1)))
     defer { hasty.shutdown() }
@@ -89,6 +104,9 @@ import Testing
     #expect(code(step()) == "transport.tooEarly")
     #expect(code(hello, hello) == "runtime.unexpectedMessage")
     #expect(code(hello, step()) == "runtime.unexpectedMessage")
+    #expect(code(probe, probe) == "runtime.unexpectedMessage")
+    #expect(code(hello, probe) == "runtime.unexpectedMessage")
+    #expect(code(frame(22, #"{"protocol":2}"#)) == "runtime.protocolVersion")
     #expect(code(frame(16, "{")) == "runtime.malformedMessage")
     #expect(code(frame(16, #"{"protocol":2}"#)) == "runtime.protocolVersion")
     #expect(code(frame(33, "{}")) == "runtime.malformedMessage")

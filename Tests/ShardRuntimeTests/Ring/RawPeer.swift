@@ -71,6 +71,13 @@ final class RawPeer {
   /// Says that nothing more comes, and goes on reading.
   func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+  /// Reads what is there next; nil where nothing comes within 4 s.
+  func readSome() -> [UInt8]? {
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+    return count > 0 ? Array(buffer[..<count]) : nil
+  }
+
   /// Reads until the other side closes; nil where it does not within 4 s.
   func readToEnd() -> [UInt8]? {
     var all: [UInt8] = []
