@@ -11,20 +11,15 @@ extension EndToEnd {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func tool(_ arguments: [String]) throws {
-      let run = try ProgramRun.run("shardtool", arguments + ["--quiet"])
-      try #require(run.status == 0, "shardtool \(arguments.joined(separator: " ")): \(run.errors)")
-    }
-
     /// Plans and packs; returns the bundle and the ledger's total of each node.
     private func bundle(
       _ quantized: String, nodes: Int, _ options: [String]
     ) throws -> (path: String, totals: [Int]) {
       let name = directory.appending("bundle-\(UUID().uuidString)")
-      try tool(
+      try shardtool(
         ["plan", quantized, "--nodes", "\(nodes)", "--ram", "64G", "--output", name + ".json"]
           + options)
-      try tool(["pack", quantized, "--plan", name + ".json", "--output", name])
+      try shardtool(["pack", quantized, "--plan", name + ".json", "--output", name])
       let plan = try JSONParsing().parse(try InputFile.contents(of: name + ".json"))
       let totals = (plan["nodes"]?.array ?? []).map { node in
         let bytes = node["ledger"]?["bytes"]?.object
@@ -55,7 +50,7 @@ extension EndToEnd {
     func peaksStayWithinTheLedger(model: String) throws {
       let name = Directory.name(of: model)
       let quantized = directory.appending("quantized")
-      try tool(["quantize", model, "--output", quantized])
+      try shardtool(["quantize", model, "--output", quantized])
       let context = try context(of: model)
       let isFirst = model == PreparedModels.source
       for (threads, nodes) in isFirst ? [(1, 1), (2, 3), (8, 2)] : [(2, 1)] {
@@ -82,28 +77,13 @@ extension EndToEnd {
     }
 
     /// About 64 MiB of weights, most of them in the layers.
-    private func middleModel() throws -> String {
-      let configuration = directory.appending("config.json")
-      let text = """
-        {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 512,
-        "intermediate_size": 1376, "num_hidden_layers": 8, "num_attention_heads": 8,
-        "num_key_value_heads": 4, "vocab_size": 4096, "max_position_embeddings": 1024,
-        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
-        "tie_word_embeddings": false, "torch_dtype": "float16"}
-        """
-      try Directory.writeAtomically(Array(text.utf8), to: configuration)
-      let model = directory.appending("model")
-      let run = try ProgramRun.run(
-        "shardbench", ["synth", "--config", configuration, "--output", model, "--quiet"])
-      try #require(run.status == 0, "\(run.errors)")
-      let quantized = directory.appending("quantized-middle")
-      try tool(["quantize", model, "--bits", "16", "--output", quantized])
-      return quantized
-    }
+    private static let middleModel = MadeUpModel(
+      hiddenSize: 512, intermediateSize: 1376, layers: 8, heads: 8, keyValueHeads: 4,
+      vocabularySize: 4096, context: 1024)
 
     @Test(.enabled(if: ControlGroup.obstacle == nil, "needs the right to make control groups"))
     func aNodeRunsInItsLedgerAndIsRefusedBelow() throws {
-      let quantized = try middleModel()
+      let quantized = try Self.middleModel.quantized(in: directory, bits: 16)
       let made = try bundle(quantized, nodes: 2, ["--threads", "2"])
       let group = try ControlGroup(limit: made.totals[1])
       let alone = try bundle(quantized, nodes: 1, ["--threads", "2"])
@@ -141,7 +121,7 @@ extension EndToEnd {
 
     @Test func moreThreadsThanPlannedAreInTheLedgerOfTheLoader() throws {
       let quantized = directory.appending("quantized")
-      try tool(["quantize", PreparedModels.source, "--output", quantized])
+      try shardtool(["quantize", PreparedModels.source, "--output", quantized])
       let made = try bundle(quantized, nodes: 1, ["--threads", "1"])
       let run = try shardrun([
         "bench", made.path, "--threads", "8", "--repetitions", "1", "--json",

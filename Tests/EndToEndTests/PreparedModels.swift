@@ -13,7 +13,7 @@ final class PreparedModels: Sendable {
   private init() throws {
     directory = try TemporaryDirectory()
     for bits in ["4", "16"] {
-      try Self.tool([
+      try shardtool([
         "quantize", Self.source, "--bits", bits, "--output", directory.appending("q\(bits)"),
       ])
     }
@@ -27,11 +27,11 @@ final class PreparedModels: Sendable {
     let path = directory.appending(name)
     if Directory.exists(path) { return path }
     let plan = path + ".plan.json"
-    try Self.tool([
+    try shardtool([
       "plan", directory.appending("q\(bits)"), "--nodes", "\(split.count)", "--ram", "8G",
       "--split", split.map(String.init).joined(separator: ","), "--output", plan,
     ])
-    try Self.tool([
+    try shardtool([
       "pack", directory.appending("q\(bits)"), "--plan", plan, "--output", path,
     ])
     return path
@@ -44,16 +44,12 @@ final class PreparedModels: Sendable {
     try FileManager.default.copyItem(atPath: bundle, toPath: target)
     return target
   }
+}
 
-  private static func tool(_ arguments: [String]) throws {
-    let run = try ProgramRun.run("shardtool", arguments + ["--quiet"])
-    guard run.status == 0 else { throw PreparationFailure(arguments: arguments, run: run) }
-  }
-
-  struct PreparationFailure: Error {
-    let arguments: [String]
-    let run: ProgramRun
-  }
+/// Runs shardtool, which has to end well for what comes after it.
+func shardtool(_ arguments: [String]) throws {
+  let run = try ProgramRun.run("shardtool", arguments + ["--quiet"])
+  try #require(run.status == 0, "shardtool \(arguments.joined(separator: " ")): \(run.errors)")
 }
 
 /// Runs shardrun and expects it to end well.
