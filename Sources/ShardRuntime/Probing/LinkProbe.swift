@@ -106,7 +106,7 @@ public final class LinkProbe: Sendable {
     try link.send(frame)
     let answer = state.wait(until: Monotonic.now() + .seconds(30)) { state -> [UInt8]?? in
       if !state.echoes.isEmpty { return .some(state.echoes.removeFirst()) }
-      return state.closure.map { _ in .some(nil) }
+      return state.closure == nil ? nil : .some(nil)
     }
     guard let payload = answer ?? nil else { throw noAnswer(address) }
     return payload
