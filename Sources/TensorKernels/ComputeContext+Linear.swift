@@ -74,7 +74,7 @@ extension ck_activations {
   /// For weights that take activations as floats: never read.
   static var none: ck_activations {
     unsafe ck_activations(
-      codes: nil, scales: nil, sums: nil, offsets: nil, fine_codes: nil, fine_scales: nil,
-      fine_offsets: nil, code_stride: 0, blocks: 0)
+      codes: nil, raised_codes: nil, scales: nil, sums: nil, offsets: nil, fine_codes: nil,
+      fine_scales: nil, fine_offsets: nil, code_stride: 0, blocks: 0)
   }
 }

@@ -14,6 +14,7 @@ import TensorCore
   public let rowCapacity: Int
   public let columns: Int
   private let codes: AlignedBuffer
+  private let raisedCodes: AlignedBuffer
   private let scales: AlignedBuffer
   private let sums: AlignedBuffer
   private let offsets: AlignedBuffer
@@ -27,6 +28,7 @@ import TensorCore
     self.columns = columns
     let blocks = Self.blocks(columns: columns)
     codes = AlignedBuffer(byteCount: rows * Self.codeStride(columns: columns))
+    raisedCodes = AlignedBuffer(byteCount: rows * Self.codeStride(columns: columns))
     scales = AlignedBuffer(byteCount: rows * blocks * 4)
     sums = AlignedBuffer(byteCount: rows * blocks * 4)
     offsets = AlignedBuffer(byteCount: rows * blocks * 8)
@@ -37,7 +39,7 @@ import TensorCore
 
   /// Bytes that activations of this shape take; the memory ledger counts with it.
   public static func byteCount(rows: Int, columns: Int) -> Int {
-    rows * (3 * codeStride(columns: columns) + blocks(columns: columns) * 24)
+    rows * (4 * codeStride(columns: columns) + blocks(columns: columns) * 24)
   }
 
   /// Bytes from one row's codes to the next: an odd number of cache lines, so that the same
@@ -52,6 +54,7 @@ import TensorCore
   @unsafe var activations: ck_activations {
     unsafe ck_activations(
       codes: codes.pointer.assumingMemoryBound(to: Int8.self),
+      raised_codes: raisedCodes.pointer.assumingMemoryBound(to: UInt8.self),
       scales: scales.pointer.assumingMemoryBound(to: Float.self),
       sums: sums.pointer.assumingMemoryBound(to: Int16.self),
       offsets: offsets.pointer.assumingMemoryBound(to: Int32.self),

@@ -45,7 +45,8 @@ static ck_activations activations(const float *x, ptrdiff_t tokens, ptrdiff_t co
                                   const ck_kernels *kernels) {
   const ptrdiff_t blocks = (columns + 63) / 64 * 2, stride = ((columns + 63) / 64 | 1) * 64;
   const size_t each = (size_t)(tokens * blocks) * 4;
-  ck_activations q = {.codes = memory((size_t)(tokens * stride)), .scales = memory(each),
+  ck_activations q = {.codes = memory((size_t)(tokens * stride)),
+                      .raised_codes = memory((size_t)(tokens * stride)), .scales = memory(each),
                       .sums = memory(each), .offsets = memory(2 * each),
                       .fine_codes = memory((size_t)(2 * tokens * stride)),
                       .fine_scales = memory(each), .fine_offsets = memory(each),
@@ -55,7 +56,7 @@ static ck_activations activations(const float *x, ptrdiff_t tokens, ptrdiff_t co
 }
 
 static void forget(ck_activations q) {
-  free(q.codes), free(q.scales), free(q.sums), free(q.offsets);
+  free(q.codes), free(q.raised_codes), free(q.scales), free(q.sums), free(q.offsets);
   free(q.fine_codes), free(q.fine_scales), free(q.fine_offsets);
 }
 

@@ -9,8 +9,9 @@
 
 #define CK_TABLE ck_avx2_kernels
 #define CK_TILE_GROUPS 1
-#define CK_TILE_TOKENS 4
+#define CK_TILE_TOKENS 8
 #define CK_TILE_BLOCKS 16
+#define CK_RAISED_CODES
 #define CK_FLOAT_TOKENS 2
 #define CK_VALUE_VECTORS 1
 

@@ -51,6 +51,7 @@ typedef struct ck_weights {
 /// Two bytes hold a fine code, at most 4095 in magnitude; in which form, is up to the kernels.
 typedef struct ck_activations {
   int8_t *_Nullable codes;         // [row][code_stride]
+  uint8_t *_Nullable raised_codes; // the same + 128; only AVX2 makes and takes them
   float *_Nullable scales;         // [row][blocks]
   int16_t *_Nullable sums;         // [row][blocks][2]: of each 16 codes
   int32_t *_Nullable offsets;      // [row][blocks][2]: -64 times those

@@ -15,6 +15,8 @@
 //                                   blocks of q4 or one of q8
 //   void store_fine(codes, v16i first, v16i second)
 //                                   13-bit codes of one block, in the form that q8 takes
+// and where CK_RAISED_CODES is defined, a tile of its own for q4:
+//   void tile_q4(p, blocks, first_block, count, token, tokens, float *sums)
 // where `a` is a ck_columns.
 #ifndef CK_QUANTIZED_H
 #define CK_QUANTIZED_H
@@ -44,6 +46,7 @@ CK_INLINE ck_columns columns_at(const ck_activations *q, ptrdiff_t row, ptrdiff_
                         .sum_stride = q->blocks};
   }
   return (ck_columns){.codes = q->codes + code,
+                      .raised = q->raised_codes + code,
                       .sums = q->sums + 2 * at,
                       .offsets = q->offsets + 2 * at,
                       .stride = q->code_stride,
@@ -144,6 +147,13 @@ typedef struct ck_tile {
 CK_INLINE void multiply_tile(const ck_product *p, ck_tile *tile, const int groups,
                              ptrdiff_t panel, ptrdiff_t token, const int tokens,
                              const int32_t format) {
+#ifdef CK_RAISED_CODES
+  if (format == CK_Q4) {
+    tile_q4(p, tile->block[0], tile->first_block, tile->blocks, token, tokens,
+            tile->sums[token - panel][0]);
+    return;
+  }
+#endif
   const ck_activations *q = &p->quantized;
   const float *scales = (format == CK_Q8 ? q->fine_scales : q->scales) + token * q->blocks;
   float(*rest)[CK_TILE_GROUPS][CK_GROUP] = tile->sums + (token - panel);
@@ -277,6 +287,10 @@ CK_INLINE void quantize_block(v16f low, v16f high, const ck_activations *q, ptrd
   q->scales[at] = round_block(low, high, 127.0f, &c0, &c1);
   store_bytes(q->codes + place, c0);
   store_bytes(q->codes + place + 16, c1);
+#ifdef CK_RAISED_CODES
+  store_bytes((int8_t *)q->raised_codes + place, c0 - 128);
+  store_bytes((int8_t *)q->raised_codes + place + 16, c1 - 128);
+#endif
   const int32_t sums[2] = {__builtin_reduce_add(c0), __builtin_reduce_add(c1)};
   for (int half = 0; half < 2; half++) {
     q->sums[2 * at + half] = (int16_t)sums[half];
