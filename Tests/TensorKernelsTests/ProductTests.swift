@@ -40,7 +40,7 @@ import Testing
   @Test(arguments: [WeightFormat.q8, .q4])
   func nothingSaturates(_ format: WeightFormat) throws {
     var generator = SeededGenerator(seed: 12)
-    for signs in 0..<4 {
+    for signs in 0..<8 {
       var weights = CanonicalWeights(format, rows: 16, columns: 128, .ordinary, &generator)
       weights.setFloats(plane: 0) { 1 }
       // The largest level, and the codes of the grids' ends: -116 and, in grid 1, 122.
@@ -52,20 +52,22 @@ import Testing
       for i in weights.planes[2].indices {
         weights.planes[2][i] = signs & 1 == 0 ? low : high
       }
-      let x = Matrix(rows: 4, columns: 128)
-      x.fill { _, column in
-        signs & 2 == 0 ? 1 : (column % 2 == 0 ? 1 : -1)
+      let x = Matrix(rows: 9, columns: 128)
+      func sign(_ column: Int) -> Int {
+        (signs & 2 == 0 || column % 2 == 0) == (signs & 4 == 0) ? 1 : -1
       }
+      x.fill { _, column in Float(sign(column)) }
       let packed = weights.packed()
       for context in try fastContexts() + [referenceContext()] {
-        for rows in [1, 4] {
+        for rows in [1, 4, 9] {
           let y = context.product(packed, x, rows: rows)
           for row in 0..<16 {
             let exact = (0..<128).reduce(0) {
-              $0 + weights.integer(row, $1) * (signs & 2 == 0 || $1 % 2 == 0 ? 127 : -127)
+              $0 + weights.integer(row, $1) * sign($1) * 127
             }
             let expected = Double(exact) / 127
-            #expect(abs(Double(y.row(0)[row]) - expected) <= abs(expected) * 1e-6)
+            let found = y.row(rows - 1)[row]
+            #expect(abs(Double(found) - expected) <= abs(expected) * 1e-6)
           }
         }
       }
