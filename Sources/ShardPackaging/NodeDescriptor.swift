@@ -29,7 +29,8 @@ public struct NodeDescriptor: Sendable, Equatable {
     let schema = try object.string("schema")
     guard schema == Self.schema else {
       throw PackageFault(
-        "version", "\(path) has the format \"\(schema)\", this program reads \"\(Self.schema)\"",
+        "version",
+        "\(path) has the format \(Excerpt.quoted(schema)), this program reads \"\(Self.schema)\"",
         context: ["file": path])
     }
     node = try object.string("name")

@@ -29,7 +29,8 @@ public enum ArchitectureRegistry {
     guard let family = all.first(where: { $0.modelTypes.contains(modelType) }) else {
       let known = all.flatMap { $0.modelTypes }.sorted().joined(separator: ", ")
       throw .configuration(
-        "model_type", "is '\(modelType)', which is not supported (supported: \(known))")
+        "model_type",
+        "is \(Excerpt.quoted(modelType)), which is not supported (supported: \(known))")
     }
     try refuseForeignKeys(reader)
     let architecture = try family.init(configuration: reader)
@@ -50,13 +51,15 @@ public enum ArchitectureRegistry {
         let method = quantization["quant_method"]?.string ?? "unknown"
         throw .configuration(
           "quantization_config",
-          "says the weights are already quantized by '\(method)'; give the fp16 checkpoint")
+          "says the weights are already quantized by \(Excerpt.quoted(method)); give the fp16 "
+            + "checkpoint")
       }
     }
     if let names = try reader.strings("architectures") {
       guard names.isEmpty || names.contains(where: isLanguageModel) else {
         throw .configuration(
-          "architectures", "is \(names.joined(separator: ", ")), which is no language model head")
+          "architectures",
+          "is \(Excerpt.quoted(names.joined(separator: ", "))), which is no language model head")
       }
     }
     try reader.require("is_causal", is: true)

@@ -126,7 +126,8 @@ public struct ConfigurationReader: Sendable {
     case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .geluTanh
     case "gelu": return .gelu
     case "relu": return .relu
-    default: throw .configuration(key, "is '\(name)', which is not a known activation")
+    default:
+      throw .configuration(key, "is \(Excerpt.quoted(name)), which is not a known activation")
     }
   }
 
@@ -230,7 +231,8 @@ public struct ConfigurationReader: Sendable {
           throw .configuration("layer_types", "has sliding layers, but no sliding_window is set")
         }
         windows.append(window)
-      default: throw .configuration("layer_types", "holds '\(name)', which is not supported")
+      default:
+        throw .configuration("layer_types", "holds \(Excerpt.quoted(name)), which is not supported")
       }
     }
     return windows

@@ -155,7 +155,8 @@ extension RotaryEmbedding {
     let new = try nested.optionalString("rope_type")
     let old = try nested.optionalString("type")
     if let new, let old, new != old, !(new == "longrope" && old == "su") {
-      throw .configuration("rope_type", "is '\(new)', but type is '\(old)'")
+      throw .configuration(
+        "rope_type", "is \(Excerpt.quoted(new)), but type is \(Excerpt.quoted(old))")
     }
     func original() throws(ArchitectureFault) -> Int {
       try Self.original(
@@ -182,7 +183,7 @@ extension RotaryEmbedding {
       return try long(
         nested, original: try original(), pairs: pairs, contextLength: contextLength)
     case let type:
-      throw .configuration("rope_type", "is '\(type)', which is not supported")
+      throw .configuration("rope_type", "is \(Excerpt.quoted(type)), which is not supported")
     }
   }
 

@@ -1,3 +1,4 @@
+import StrictJSON
 import TensorCore
 import TensorKernels
 
@@ -133,7 +134,7 @@ struct Gemma: LlamaNames {
       if let parameters, full == nil || sliding == nil || reader.has("rope_scaling") {
         throw .configuration(
           "rope_parameters",
-          "hold \(parameters.keys.joined(separator: ", ")); expected "
+          "hold \(Excerpt.quoted(parameters.keys.joined(separator: ", "))); expected "
             + "full_attention and sliding_attention, and no rope_scaling beside them")
       }
       let global = try RotaryEmbedding(

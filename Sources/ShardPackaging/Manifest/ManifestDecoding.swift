@@ -56,7 +56,8 @@ extension Manifest {
     guard let number else {
       throw PackageFault(
         "version",
-        "\(path) has the format \"\(found)\", this program reads \"\(schema)\"; give a bundle",
+        "\(path) has the format \(Excerpt.quoted(found)), this program reads \"\(schema)\"; "
+          + "give a bundle",
         context: ["file": path])
     }
     let advice =
@@ -102,7 +103,7 @@ extension ManifestComponent {
     var object = object
     let name = try object.string("name")
     guard let component = Component(name: name) else {
-      throw StrictObject.fault("is \"\(name)\", which names no component", object.place)
+      throw StrictObject.fault("is \(Excerpt.quoted(name)), which names no component", object.place)
     }
     self.component = component
     blob = try BlobReference(try object.object("blob"))
@@ -127,7 +128,7 @@ extension ManifestTensor {
     let shape = try Self.shape(try object.array("shape"), place: object.place)
     let schemeName = try object.string("scheme")
     guard let scheme = Schemes.all.first(where: { $0.name == schemeName }) else {
-      throw StrictObject.fault("has the unknown scheme \"\(schemeName)\"", object.place)
+      throw StrictObject.fault("has the unknown scheme \(Excerpt.quoted(schemeName))", object.place)
     }
     stored = StoredTensor(name: name, scheme: scheme, shape: shape)
     let layouts = stored.planes
@@ -205,7 +206,7 @@ extension Chunk {
     var object = object
     let name = try object.string("codec")
     guard let codec = ChunkCodec(rawValue: name) else {
-      throw StrictObject.fault("has the unknown codec \"\(name)\"", object.place)
+      throw StrictObject.fault("has the unknown codec \(Excerpt.quoted(name))", object.place)
     }
     self.codec = codec
     rawByteCount = try object.integer("raw_bytes", in: 1...ManifestLimits.chunkByteCount)
@@ -269,7 +270,8 @@ extension ManifestNode {
     var components: [Component] = []
     for name in try object.strings("components") {
       guard let component = Component(name: name) else {
-        throw StrictObject.fault("names the unknown component \"\(name)\"", object.place)
+        throw StrictObject.fault(
+          "names the unknown component \(Excerpt.quoted(name))", object.place)
       }
       components.append(component)
     }

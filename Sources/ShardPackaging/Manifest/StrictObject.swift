@@ -116,7 +116,7 @@ struct StrictObject {
   /// Refuses members that were not read.
   func finish() throws(PackageFault) {
     for key in object.keys where !taken.contains(key) {
-      throw Self.fault("has the unknown member \"\(key)\"", place)
+      throw Self.fault("has the unknown member \(Excerpt.quoted(key))", place)
     }
   }
 }

@@ -38,7 +38,9 @@ struct TemplatePlace: Sendable {
   }
 
   private func fault(_ reason: String, _ sentence: String) -> TokenizationFault {
-    TokenizationFault(reason, "\(name), line \(line): \(sentence)", file: name)
+    // Names within a template may be as long as the template.
+    let sentence = sentence.utf8.count > 1000 ? "\(sentence.prefix(300))…" : sentence
+    return TokenizationFault(reason, "\(name), line \(line): \(sentence)", file: name)
   }
 }
 

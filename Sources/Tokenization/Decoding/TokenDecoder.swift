@@ -31,6 +31,17 @@ struct TokenDecoder: Sendable {
   init(_ value: JSONValue, file: String) throws(TokenizationFault) {
     steps = try Self.steps(value, file: file)
     separator = []
+    guard growth <= Normalizer.maximumGrowth else {
+      throw .malformed(file, "the decoder lets text grow without measure")
+    }
+  }
+
+  /// How many bytes one byte of a token can become, at most, roughly.
+  private var growth: Double {
+    steps.reduce(1) { growth, step in
+      guard case .replace(let pattern, let content) = step else { return growth }
+      return growth * Normalizer.replace(pattern, content).growth
+    }
   }
 
   private static func steps(
@@ -56,7 +67,10 @@ struct TokenDecoder: Sendable {
           try reader.scalar("content"), start: try reader.count("start"),
           stop: try reader.count("stop"))
       ]
-    case "BPEDecoder": return [.wordSuffix(Array(try reader.string("suffix").utf8))]
+    case "BPEDecoder":
+      let suffix = Array(try reader.string("suffix").utf8)
+      guard !suffix.isEmpty else { throw reader.fault("has an empty suffix") }
+      return [.wordSuffix(suffix)]
     case let type?: throw .unknownComponent("decoder", type, file: file)
     case nil: throw reader.fault("has no type")
     }

@@ -19,7 +19,7 @@ struct ComponentReader {
   var type: String? { object["type"]?.string }
 
   func fault(_ what: String) -> TokenizationFault {
-    .malformed(file, "the \(kind) \(type ?? "without type") \(what)")
+    .malformed(file, "the \(kind) \(type?.prefix(60) ?? "without type") \(what)")
   }
 
   private func missing(_ name: String, _ expected: String) -> TokenizationFault {
@@ -85,8 +85,8 @@ struct ComponentReader {
     } catch {
       throw TokenizationFault(
         "unsupportedRegex",
-        "\(file): the \(kind) \(type ?? "") has the pattern \(Excerpt.quoted(regex)) with "
-          + "\(error.message); convert the tokenizer to one without it",
+        "\(file): the \(kind) \(type?.prefix(60) ?? "") has the pattern "
+          + "\(Excerpt.quoted(regex)) with \(error.message); convert the tokenizer to one without it",
         file: file)
     }
   }

@@ -26,7 +26,11 @@ enum TokenizerJSON {
       definition.normalizer = normalizer
     }
     if let value = document.component("pre_tokenizer") {
-      definition.preTokenizer = try PreTokenizer(value, file: file)
+      let preTokenizer = try PreTokenizer(value, file: file)
+      guard preTokenizer.growth <= Normalizer.maximumGrowth else {
+        throw .malformed(file, "the pre-tokenizer lets text grow without measure")
+      }
+      definition.preTokenizer = preTokenizer
     }
     if let value = document.component("post_processor") {
       definition.postProcessor = try PostProcessor(value, file: file)
@@ -35,6 +39,7 @@ enum TokenizerJSON {
       definition.decoder = try TokenDecoder(value, file: file)
     }
     try addTokens(document.members["added_tokens"], settings, to: &definition, file: file)
+    try checkAddedTokens(definition, file: file)
     if case .id(let id)? = definition.postProcessor.items.first {
       definition.beginningOfSequence = id
     }
@@ -150,6 +155,21 @@ enum TokenizerJSON {
       && definition.addedTokens[token.id] == nil
     {
       try definition.add(token, file: "tokenizer_config.json")
+    }
+  }
+
+  /// Added tokens are normalized at once: a small file must not make large texts of them.
+  private static let maximumNormalizedByteCount = Double(1 << 24)
+
+  private static func checkAddedTokens(
+    _ definition: TokenizerDefinition, file: String
+  ) throws(TokenizationFault) {
+    guard let normalizer = definition.normalizer else { return }
+    let count = definition.addedTokens.tokens.reduce(0) {
+      $0 + ($1.isNormalized ? $1.content.count : 0)
+    }
+    guard Double(count) * normalizer.growth <= maximumNormalizedByteCount else {
+      throw .malformed(file, "the normalizer lets the added tokens grow without measure")
     }
   }
 

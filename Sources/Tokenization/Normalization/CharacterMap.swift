@@ -4,6 +4,11 @@
 struct CharacterMap: Sendable {
   private let units: [UInt32]
   private let replacements: [UInt8]
+  /// Bytes of the longest replacement.
+  let longestReplacement: Int
+
+  /// Unicode's own longest replacement of one character has 33 bytes.
+  static let maximumReplacementByteCount = 1024
 
   init(_ blob: [UInt8], file: String) throws(TokenizationFault) {
     guard blob.count > 4 else { throw .malformed(file, "the character map is too short") }
@@ -14,6 +19,15 @@ struct CharacterMap: Sendable {
     }
     units = (0..<(size / 4)).map { Self.word(blob, 4 + 4 * $0) }
     replacements = Array(blob[(4 + size)...])
+    longestReplacement =
+      replacements.split(separator: 0, omittingEmptySubsequences: false).map(\.count).max() ?? 0
+    guard longestReplacement <= Self.maximumReplacementByteCount else {
+      throw .malformed(
+        file, "the character map replaces characters by \(longestReplacement) bytes")
+    }
+    guard UTF8Decoder.isValid(replacements) else {
+      throw .malformed(file, "the character map's replacements are not valid UTF-8")
+    }
   }
 
   /// Four bytes, the lowest first.
@@ -35,6 +49,8 @@ struct CharacterMap: Sendable {
       node ^= Self.offset(unit)
       if unit >> 8 & 1 == 1 {
         guard node < units.count else { break }
+        // A key that ends within a character would leave the rest of it behind.
+        guard place + 1 == end || text[place + 1] & 0xC0 != 0x80 else { continue }
         best = (place + 1 - start, Int(units[node] & 0x7FFF_FFFF))
       }
     }
@@ -47,9 +63,9 @@ struct CharacterMap: Sendable {
 
   /// What the longest mapped prefix becomes, and its length; nil where none is mapped.
   func replacement(_ text: [UInt8], _ start: Int, _ end: Int) -> (length: Int, ArraySlice<UInt8>)? {
-    guard let (length, at) = longestPrefix(text, start, end), at < replacements.count else {
-      return nil
-    }
+    guard let (length, at) = longestPrefix(text, start, end), at < replacements.count,
+      replacements[at] & 0xC0 != 0x80
+    else { return nil }
     let stop = replacements[at...].firstIndex(of: 0) ?? replacements.count
     return (length, replacements[at..<stop])
   }

@@ -89,7 +89,8 @@ indirect enum Normalizer: Sendable {
     case .replace(.literal(let wanted), let content):
       return max(1, Double(content.count) / Double(wanted.count))
     case .replace(_, let content): return Double(content.count) + 1
-    case .unicode, .characterMap: return 12
+    case .unicode: return 12
+    case .characterMap(let map): return Double(max(12, map.longestReplacement))
     case .prepend(let prefix): return Double(prefix.count) + 1
     case .lowercase, .byteLevel, .bert: return 3
     case .strip, .stripAccents, .nmt: return 1
@@ -97,7 +98,7 @@ indirect enum Normalizer: Sendable {
   }
 
   /// A normalizer that lets text grow more than this is refused.
-  static let maximumGrowth = 1e6
+  static let maximumGrowth = 1e4
 
   /// Calls the body for each scalar.
   static func map(_ text: [UInt8], _ body: (UInt32, inout [UInt8]) -> Void) -> [UInt8] {

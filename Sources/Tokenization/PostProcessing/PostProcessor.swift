@@ -21,6 +21,9 @@ struct PostProcessor: Sendable {
     items = parts.flatMap { $0 }
   }
 
+  /// Places of the result beyond this are refused: processors one behind the other multiply them.
+  private static let maximumItemCount = 256
+
   private static func apply(
     _ value: JSONValue, _ parts: inout [[Item]], file: String
   ) throws(TokenizationFault) {
@@ -36,6 +39,9 @@ struct PostProcessor: Sendable {
       parts = [[.id(first)] + parts.flatMap { $0 } + [.id(last)]]
     case let type?: throw .unknownComponent("post-processor", type, file: file)
     case nil: throw reader.fault("has no type")
+    }
+    guard parts.reduce(0, { $0 + $1.count }) <= maximumItemCount else {
+      throw reader.fault("puts more than \(maximumItemCount) parts together")
     }
   }
 
@@ -65,6 +71,9 @@ struct PostProcessor: Sendable {
           throw reader.fault("has a template for one text that asks for a second")
         }
         result.append(parts[index])
+      }
+      guard result.count <= maximumItemCount else {
+        throw reader.fault("puts more than \(maximumItemCount) parts together")
       }
     }
     parts = result

@@ -1,3 +1,5 @@
+import StrictJSON
+
 /// Spaces written as a visible mark, as SentencePiece does.
 struct MetaspaceScheme: Sendable {
   enum Prepending: String, Sendable { case first, never, always }
@@ -16,7 +18,8 @@ struct MetaspaceScheme: Sendable {
     if reader.object["prepend_scheme"] != nil {
       let name = try reader.string("prepend_scheme")
       guard let scheme = Prepending(rawValue: name) else {
-        throw reader.fault("has the prepend_scheme \(name), first, never or always is expected")
+        throw reader.fault(
+          "has the prepend_scheme \(Excerpt.quoted(name)), first, never or always is expected")
       }
       prepending = scheme
     }

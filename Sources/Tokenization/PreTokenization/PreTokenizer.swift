@@ -61,6 +61,16 @@ indirect enum PreTokenizer: Sendable {
     return [self]
   }
 
+  /// How many bytes one byte of text can become, at most, roughly.
+  var growth: Double {
+    switch self {
+    case .sequence(let parts): return parts.reduce(1) { $0 * $1.growth }
+    case .byteLevel: return 2
+    case .metaspace: return 3
+    case .split, .scalars, .words, .fixedLength: return 1
+    }
+  }
+
   /// Applies the step; byte-level text is written with its stand-ins.
   func apply(_ pieces: inout Pieces) {
     switch self {

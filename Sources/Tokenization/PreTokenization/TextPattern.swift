@@ -12,7 +12,7 @@ enum TextPattern: Sendable {
     switch self {
     case .literal(let wanted):
       var offset = start
-      while offset + wanted.count <= end {
+      while !wanted.isEmpty, offset + wanted.count <= end {
         if text[offset] == wanted[0], text[offset..<(offset + wanted.count)].elementsEqual(wanted) {
           body(offset, offset + wanted.count)
           offset += wanted.count

@@ -29,6 +29,9 @@ indirect enum RegexNode: Sendable {
     }
   }
 
+  /// Longer matches are no match of a fixed length to us.
+  private static let maximumLength = 1 << 16
+
   /// The number of scalars every match takes; nil where it varies.
   var fixedLength: Int? {
     switch self {
@@ -39,6 +42,7 @@ indirect enum RegexNode: Sendable {
       for node in nodes {
         guard let length = node.fixedLength else { return nil }
         total += length
+        guard total <= Self.maximumLength else { return nil }
       }
       return total
     case .alternation(let nodes):
@@ -46,7 +50,9 @@ indirect enum RegexNode: Sendable {
       return lengths.count == 1 ? lengths.first ?? nil : nil
     case .repetition(let node, let minimum, let maximum, _):
       guard minimum == maximum, let length = node.fixedLength else { return nil }
-      return length * minimum
+      // Both are small: the one by this limit, the other by the parser's.
+      let total = length * minimum
+      return total <= Self.maximumLength ? total : nil
     case .atomic(let node): return node.fixedLength
     }
   }

@@ -1,3 +1,5 @@
+import StrictJSON
+
 extension RegexParser {
   /// What follows a backslash outside a class.
   mutating func parseEscape() throws(RegexError) -> RegexNode {
@@ -64,7 +66,7 @@ extension RegexParser {
     }
     guard take("}") else { throw fault("a property without '}'") }
     guard let set = RegexProperty.set(named: name) else {
-      throw fault("the Unicode property '\(name)', which is not supported,")
+      throw fault("the Unicode property \(Excerpt.quoted(name)), which is not supported,")
     }
     return negative ? .complement(set) : set
   }
@@ -188,7 +190,7 @@ extension RegexParser {
       position += 1
     }
     guard take(":]"), let set = RegexProperty.set(named: name) else {
-      throw fault("the class '[:\(name):]', which is not supported,")
+      throw fault("the class \(Excerpt.quoted("[:\(name):]")), which is not supported,")
     }
     return isNegative ? .complement(set) : set
   }

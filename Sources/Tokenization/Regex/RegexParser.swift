@@ -15,6 +15,8 @@ struct RegexParser {
   }
 
   static let maximumDepth = 60
+  /// Quantifiers behind one atom: each makes the tree a level deeper.
+  static let maximumQuantifiers = 16
 
   init(_ pattern: String) { scalars = Array(pattern.unicodeScalars) }
 
@@ -32,7 +34,7 @@ struct RegexParser {
 
   mutating func take(_ text: StaticString) -> Bool {
     let wanted = Array(text.description.unicodeScalars)
-    guard scalars[position...].starts(with: wanted) else { return false }
+    guard position < scalars.count, scalars[position...].starts(with: wanted) else { return false }
     position += wanted.count
     return true
   }
@@ -76,7 +78,12 @@ struct RegexParser {
 
   private mutating func parseQuantifiers(_ atom: RegexNode) throws(RegexError) -> RegexNode {
     var node = atom
+    var count = 0
     while let (minimum, maximum, isInterval) = try parseQuantifier() {
+      count += 1
+      guard count <= Self.maximumQuantifiers else {
+        throw fault("more than \(Self.maximumQuantifiers) quantifiers in a row")
+      }
       if isInterval {
         // a{2}? means (?:a{2})? here, and a{1,2}+ repeats the interval.
         if minimum != maximum, take("?") {

@@ -113,7 +113,12 @@ struct RegexProgram: Sendable {
       return try compile(
         .atomic(.repetition(node, minimum: minimum, maximum: maximum, .greedy)))
     }
-    for _ in 0..<minimum { try compile(node) }
+    // What compiles to nothing is nothing, however often it stands there.
+    let before = instructions.count
+    if minimum > 0 { try compile(node) }
+    let isNothing = minimum > 0 && instructions.count == before
+    if minimum > 1, !isNothing { for _ in 1..<minimum { try compile(node) } }
+    if isNothing { return }
     guard let maximum else { return try compileLoop(node, isLazy: kind == .lazy) }
     var splits: [Int] = []
     for _ in minimum..<max(minimum, maximum) {

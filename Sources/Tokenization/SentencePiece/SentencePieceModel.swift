@@ -1,3 +1,5 @@
+import StrictJSON
+
 /// A SentencePiece model: text to ids.
 ///
 /// Source: sentencepiece, `sentencepiece_processor.cc`, `model_interface.cc`.
@@ -168,7 +170,7 @@ private struct PieceIndex {
     _ piece: SentencePieceFile.Piece, _ id: Int32, _ file: String
   ) -> TokenizationFault {
     let text = String(decoding: piece.text, as: UTF8.self)
-    return .malformed(file, "piece \(id), \(text.debugDescription), stands there twice")
+    return .malformed(file, "piece \(id), \(Excerpt.quoted(text)), stands there twice")
   }
 }
 
