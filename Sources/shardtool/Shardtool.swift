@@ -17,6 +17,8 @@ struct Shardtool: ParsableCommand {
       KeygenCommand.self,
       SignCommand.self,
       InspectCommand.self,
+      ExportCommand.self,
+      ImportCommand.self,
       PrepareCommand.self,
       ShipCommand.self,
       GcCommand.self,

@@ -13,7 +13,8 @@ private final class Printed: @unchecked Sendable {
   var text: String { lock.withLock { String(decoding: bytes, as: UTF8.self) } }
 }
 
-/// A program of this build that runs while a test looks on, and no longer than that.
+/// A program of this build, or one by its absolute path, that runs while a test looks on, and no
+/// longer than that.
 final class RunningProgram {
   private let process = Process()
   private let printed = (output: Printed(), errors: Printed())
@@ -23,7 +24,8 @@ final class RunningProgram {
     _ program: String, _ arguments: [String], in directory: String? = nil,
     environment: [String: String] = [:], input: FileHandle = .nullDevice
   ) throws {
-    process.executableURL = URL(fileURLWithPath: "\(Places.programs)/\(program)")
+    let path = program.hasPrefix("/") ? program : "\(Places.programs)/\(program)"
+    process.executableURL = URL(fileURLWithPath: path)
     process.arguments = arguments
     if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

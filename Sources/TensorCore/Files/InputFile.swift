@@ -69,6 +69,13 @@ public final class InputFile: Sendable {
     }
   }
 
+  /// Waits until the bytes are on the disk, whoever wrote them.
+  public func synchronize() throws(FileFault) {
+    guard fsync(descriptor) == 0 else {
+      throw FileFault("write", path: path, errno: errno, isOutput: true)
+    }
+  }
+
   /// A copy of `count` bytes from `offset` on.
   ///
   /// Precondition: the caller has compared `count` with what the file justifies.
