@@ -1,7 +1,7 @@
 # Every target is a few plain commands; `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help deps deps-test build demo test check bench predictions crash-trials neon format lint \
-  fixtures clean coverage
+  fixtures clean coverage fuzz
 .SILENT:
 
 SWIFT ?= swift
@@ -85,6 +85,11 @@ predictions: deps ## measure how well plans predict: minutes, on a machine that 
 crash-trials: deps-test ## 20 kills and 20 full disks each for pack, ship and gc; broken connections
 	$(SWIFT) build -c release --build-tests
 	SHARD_TRIALS=20 $(SWIFT) test -c release --skip-build --filter 'CrashTrials|BrokenShips'
+
+fuzz: deps ## feed hostile bytes to the readers: make fuzz TARGET=manifest MINUTES=10
+	SHARD_FUZZ=1 $(SWIFT) build -c release --product shardfuzz --scratch-path .build/fuzz \
+	  --sanitize fuzzer -Xswiftc -sanitize=fuzzer,address
+	Tests/Fuzz/fuzz.sh $(or $(MINUTES),1) $(TARGET)
 
 neon: ## compare the NEON kernels with the reference in an emulator of AArch64 (on x86-64 Debian)
 	command -v qemu-aarch64-static aarch64-linux-gnu-gcc >/dev/null || \

@@ -117,6 +117,14 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "StrictJSON", "TensorCore"],
       path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "Checkpoints", "ModelArchitectures", "ShardPackaging", "ShardPlanning", "StrictJSON",
+        "TensorCore", "TestSupport", "Tokenization",
+      ],
+      path: "Tests/FuzzTargets", swiftSettings: strict),
+    tests("FuzzReplayTests", ["FuzzTargets", "TensorCore"]),
     tests("StrictJSONTests", ["StrictJSON"]),
     tests("TensorCoreTests", ["TensorCore"]),
     tests("TensorKernelsTests", ["CKernels", "TensorCore", "TensorKernels"]),
@@ -165,3 +173,11 @@ let package = Package(
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17
 )
+
+// libFuzzer links only with a sanitizer; `make fuzz` asks for this program.
+if Context.environment["SHARD_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "shardfuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz", exclude: ["fuzz.sh"],
+      swiftSettings: strict))
+}
