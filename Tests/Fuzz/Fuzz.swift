@@ -36,7 +36,8 @@ public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 
   return 0
 }
 
-/// Constants are never freed, and some hold pointers with marks that the leak sanitizer cannot read.
+/// Constants are never freed, and some hold pointers with marks that the leak sanitizer cannot
+/// read.
 @_cdecl("__lsan_default_suppressions")
 public func leakSuppressions() -> UnsafePointer<CChar> {
   let text: StaticString = "leak:once_slow\n"

@@ -3,6 +3,12 @@ import TensorCore
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 @Suite struct FileTests {
   let place: TemporaryDirectory
   var path: String { place.appending("file") }
@@ -55,6 +61,12 @@ import Testing
     let directory = try #require(throws: FileFault.self) { try InputFile(path: place.path) }
     #expect(directory.code == "file.notRegular")
     #expect(throws: FileFault.self) { try InputFile(path: "/dev/null") }
+    let made = unsafe mkfifo(place.appending("pipe"), 0o600)
+    #expect(made == 0)
+    let pipe = try #require(throws: FileFault.self) {
+      try InputFile(path: place.appending("pipe"))
+    }
+    #expect(pipe.code == "file.notRegular")
     let unwritable = try #require(throws: FileFault.self) {
       try OutputFile(path: place.appending("absent/file"))
     }

@@ -17,7 +17,8 @@ public final class InputFile: Sendable {
 
   /// Throws: `FileFault` where the file is missing, unreadable or no regular file.
   public init(path: String) throws(FileFault) {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    // A pipe without a writer would wait for one; regular files know no waiting.
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw FileFault("open", path: path, errno: errno, isOutput: false)
     }

@@ -86,7 +86,8 @@ struct ComponentReader {
       throw TokenizationFault(
         "unsupportedRegex",
         "\(file): the \(kind) \(type?.prefix(60) ?? "") has the pattern "
-          + "\(Excerpt.quoted(regex)) with \(error.message); convert the tokenizer to one without it",
+          + "\(Excerpt.quoted(regex)) with \(error.message); convert the tokenizer to one "
+          + "without it",
         file: file)
     }
   }
