@@ -9,7 +9,7 @@ import Testing
 private final class Registry {
   static let program = "/usr/bin/docker-registry"
   static let skopeo = "/usr/bin/skopeo"
-  static let missing = "install docker-registry and skopeo, from the packages of that name"
+  static let missing = "make deps-test installs docker-registry and skopeo"
 
   static var isInstalled: Bool {
     [program, skopeo].allSatisfy { FileManager.default.isExecutableFile(atPath: $0) }
