@@ -8,6 +8,15 @@ extension FuzzTarget {
       let manifest = try Manifest(file: sealed(bytes, as: "manifest"), path: "manifest.json")
       for node in manifest.nodes { _ = manifest.blobs(of: node) }
     },
+    // A manifest of two bytes, so that its text in the envelope is short.
+    FuzzTarget("signature") { bytes, _ in
+      _ = try SignatureEnvelope(
+        file: bytes, manifest: Array("{}".utf8), path: "signature.json")
+    },
+    FuzzTarget("key") { bytes, place in
+      let path = try place.write(bytes, as: "key")
+      do { _ = try PublicKey(path: path) } catch { _ = try SigningKey(path: path) }
+    },
     FuzzTarget("chunk") { bytes, place in
       let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
       let words = line.split(separator: UInt8(ascii: " ")).map {
