@@ -11,7 +11,7 @@ import TestSupport
 /// Feeds a target with inputs and their mutations and notes what it never may do.
 struct Replay {
   /// Bytes of address space that reading a corpus of small files may add to the process.
-  static let memoryLimit = 64 << 20
+  static let memoryLimit = 128 << 20
   /// Seconds for one input.
   static let timeLimit = 5.0
 
