@@ -29,7 +29,7 @@ public struct FileFault: Fault {
     case ENOSPC, EDQUOT:
       code = "file.diskFull"
       exitStatus = .inputOutput
-    case EACCES, EPERM, EROFS, EISDIR, EEXIST, ENOTDIR, ENOTEMPTY:
+    case EACCES, EPERM, EROFS, EISDIR, EEXIST, ENOTDIR, ENOTEMPTY, ENAMETOOLONG, ELOOP:
       code = "file.notPermitted"
       exitStatus = isOutput ? .cannotCreate : .noInput
     default:
