@@ -28,4 +28,29 @@ public enum TwoDigests {
     unsafe ck_sha256_finish(&digest, &bytes)
     return bytes
   }
+
+  /// The digest of a whole that arrives piece by piece, and of each piece.
+  public struct Whole {
+    private var digest = ck_sha256()
+
+    /// Precondition: `isSupported`.
+    public init() {
+      precondition(isSupported, "this processor has no instructions for SHA-256")
+      unsafe ck_sha256_start(&digest)
+    }
+
+    /// Appends a piece; returns its own digest.
+    public mutating func append(_ piece: RawSpan) -> [UInt8] {
+      var own = ck_sha256()
+      unsafe ck_sha256_start(&own)
+      unsafe piece.withUnsafeBytes { piece in
+        unsafe ck_sha256_update(
+          &digest, piece.baseAddress, piece.count, &own, piece.baseAddress, piece.count)
+      }
+      return TwoDigests.finish(&own)
+    }
+
+    /// The digest of everything so far; nothing may follow.
+    public mutating func finish() -> [UInt8] { TwoDigests.finish(&digest) }
+  }
 }

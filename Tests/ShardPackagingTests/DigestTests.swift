@@ -36,9 +36,6 @@ import Testing
   @Test(.enabled(if: TwoDigests.isSupported)) func pairsEqualSingles() {
     var generator = SeededGenerator(seed: 6)
     let bytes = (0..<5000).map { _ in UInt8.random(in: 0...255, using: &generator) }
-    func digits(_ digest: [UInt8]) -> String {
-      digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
     for trial in 0..<600 {
       // All short lengths, where padding begins a block of its own or not.
       let longest = trial < 200 ? trial : 2400
@@ -49,6 +46,26 @@ import Testing
       #expect(digits(both.first) == Digest(of: first).hexadecimal, "\(first.count) bytes")
       #expect(digits(both.second) == Digest(of: second).hexadecimal, "\(second.count) bytes")
     }
+  }
+
+  /// A whole and its pieces in one go, whatever their lengths.
+  @Test(.enabled(if: TwoDigests.isSupported)) func wholesEqualTheirPieces() {
+    var generator = SeededGenerator(seed: 7)
+    for trial in 0..<200 {
+      var digest = TwoDigests.Whole()
+      var all: [UInt8] = []
+      for _ in 0..<Int.random(in: 0...6, using: &generator) {
+        let count = Int.random(in: 0...(trial % 2 == 0 ? 100 : 1000), using: &generator)
+        let piece = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        all += piece
+        #expect(unsafe digits(digest.append(piece.span.bytes)) == Digest(of: piece).hexadecimal)
+      }
+      #expect(digits(digest.finish()) == Digest(of: all).hexadecimal)
+    }
+  }
+
+  private func digits(_ digest: [UInt8]) -> String {
+    digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 
   @Test(arguments: [

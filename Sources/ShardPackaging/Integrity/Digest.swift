@@ -112,3 +112,25 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
     return Digest(bytes: bytes)
   }
 }
+
+/// The digest of a whole that arrives piece by piece, and of each piece: in one go where the
+/// processor can.
+final class WholeDigest {
+  private var both = TwoDigests.isSupported ? TwoDigests.Whole() : nil
+  private let whole = DigestStream()
+  private let piece = DigestStream()
+
+  /// Appends a piece; returns its own digest.
+  func append(_ bytes: RawSpan) -> Digest {
+    if let digest = both?.append(bytes) { return Digest(bytes: digest) }
+    whole.update(bytes)
+    piece.update(bytes)
+    return piece.finish()
+  }
+
+  /// The digest of everything; nothing may follow.
+  func finish() -> Digest {
+    if let digest = both?.finish() { return Digest(bytes: digest) }
+    return whole.finish()
+  }
+}

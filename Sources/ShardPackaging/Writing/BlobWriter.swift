@@ -4,8 +4,9 @@ import TensorCore
 /// its bytes.
 final class BlobWriter {
   private let directory: String
-  private let file: OutputFile
-  private let digest = DigestStream()
+  /// To be synchronized when it is complete.
+  let file: OutputFile
+  private let digest = WholeDigest()
   private var byteCount = 0
   /// Bytes that are on their way to the disk.
   private var begun = 0
@@ -21,13 +22,16 @@ final class BlobWriter {
     file = try OutputFile(path: "\(directory)/\(number).partial")
   }
 
-  func append(_ bytes: RawSpan) throws {
-    digest.update(bytes)
+  /// Appends bytes; returns their digest.
+  func append(_ bytes: RawSpan) throws -> Digest {
+    let own = digest.append(bytes)
     try file.write(bytes, at: byteCount)
     byteCount += bytes.byteCount
-    guard byteCount - begun >= Self.portion else { return }
-    file.beginSynchronizing(begun..<byteCount)
-    begun = byteCount
+    if byteCount - begun >= Self.portion {
+      file.beginSynchronizing(begun..<byteCount)
+      begun = byteCount
+    }
+    return own
   }
 
   /// Gives the blob its name.
@@ -37,7 +41,4 @@ final class BlobWriter {
     try Directory.rename(file.path, to: "\(directory)/\(digest.hexadecimal)")
     return BlobReference(digest: digest, byteCount: byteCount)
   }
-
-  /// Waits until all bytes are on the disk.
-  func synchronize() throws { try file.synchronize() }
 }

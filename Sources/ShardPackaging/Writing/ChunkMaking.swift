@@ -17,44 +17,24 @@ struct RawChunk {
 }
 
 extension ChunkWorkspace {
-  /// Digests the raw bytes of one chunk, or of two at a time, and, where that pays, replaces them
-  /// by their compressed form.
-  func makeChunks(_ raw: [RawChunk]) -> [MadeChunk] {
-    zip(raw, digests(raw.map { ($0.buffer, $0.count) })).map { make($0, rawDigest: $1) }
-  }
-
-  /// The digests of the first bytes of one buffer or of two.
-  private func digests(_ bytes: [(buffer: AlignedBuffer, count: Int)]) -> [Digest] {
-    guard bytes.count == 2 else {
-      return bytes.map { entry in entry.buffer.withPrefix(entry.count) { digest(of: $0) } }
-    }
-    let both = bytes[0].buffer.withPrefix(bytes[0].count) { first in
-      bytes[1].buffer.withPrefix(bytes[1].count) { Digest.pair(first, $0) }
-    }
-    return [both.first, both.second]
-  }
-
-  private func make(_ raw: RawChunk, rawDigest: Digest) -> MadeChunk {
+  /// Appends a chunk to a blob, in its compressed form where that pays.
+  func append(_ raw: RawChunk, to blob: BlobWriter) throws -> MadeChunk {
     let bound = raw.buffer.withPrefix(raw.count) {
       OrderZero.bound(of: $0, width: raw.rule.codec.splitByteCount)
     }
     guard let size = compress(raw, bound: bound) else {
+      let digest = try raw.buffer.withPrefix(raw.count) { try blob.append($0) }
       let chunk = Chunk(
-        codec: .raw, rawByteCount: raw.count, storedByteCount: raw.count, rawDigest: rawDigest,
-        storedDigest: rawDigest)
+        codec: .raw, rawByteCount: raw.count, storedByteCount: raw.count, rawDigest: digest,
+        storedDigest: digest)
       return MadeChunk(chunk: chunk, bound: bound)
-    }
-    let storedDigest = buffer(.first, byteCount: size).withPrefix(size) { bytes in
-      raw.buffer.withMutablePrefix(size) { target in
-        unsafe bytes.withUnsafeBytes { source in
-          unsafe target.withUnsafeMutableBytes { unsafe $0.copyMemory(from: source) }
-        }
-      }
-      return digest(of: bytes)
     }
     let chunk = Chunk(
       codec: raw.rule.codec, rawByteCount: raw.count, storedByteCount: size,
-      rawDigest: rawDigest, storedDigest: storedDigest)
+      rawDigest: raw.buffer.withPrefix(raw.count) { digest(of: $0) },
+      storedDigest: try buffer(.first, byteCount: size).withPrefix(size) {
+        try blob.append($0)
+      })
     return MadeChunk(chunk: chunk, bound: bound)
   }
 
