@@ -36,12 +36,12 @@ import TensorCore
     }
   }
 
-  /// Prints a line that stays, above the bars.
+  /// Prints a line that stays, above the bars; what other machines have said may be in it.
   public func note(_ line: String) {
     guard !isSilent else { return }
     lock.withLock {
       clear()
-      Console.writeError(line + "\n")
+      Console.writeError(Program.singleLine(line) + "\n")
       if isTerminal, lines.contains(where: { !$0.isEmpty }) { draw() }
     }
   }

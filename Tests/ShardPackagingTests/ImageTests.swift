@@ -299,6 +299,29 @@ import Testing
     #expect(!Directory.isFile(place.appending("escaped")))
   }
 
+  /// A small index must not make import read much: a manifest counts once, and all together are
+  /// limited.
+  @Test func manyManifestsAreLimited() throws {
+    let forgery = ImageForgery(directory: layout)
+    let images = try forgery.read(forgery.indexPath)["manifests"]?.array ?? []
+    let bytes = try InputFile.contents(of: forgery.blobPath(images[0]["digest"]?.string ?? ""))
+    let padded = try (0..<9).map { number in
+      try forgery.put(bytes + [UInt8](repeating: 0x20, count: (4 << 20) - bytes.count - number))
+    }
+    try forgery.changeIndex {
+      $0["manifests"] = .array(Array(repeating: padded[0], count: 1000) + images)
+    }
+    let target = place.appending("target")
+    _ = try ImageImport.restore(layout, node: "node-1", to: target)
+    #expect(try tree(target) == tree("\(bundle)/nodes/node-1"))
+    try forgery.changeIndex { $0["manifests"] = .array(padded + images) }
+    let found = fault {
+      _ = try ImageImport.restore(layout, node: "node-1", to: place.appending("never"))
+    }
+    #expect(found?.code == "package.imageLayout")
+    #expect(found?.message.contains("in all") == true, "\(found?.message ?? "")")
+  }
+
   /// The files of one node under the name of another.
   @Test func anotherNodesName() throws {
     let forgery = ImageForgery(directory: layout)

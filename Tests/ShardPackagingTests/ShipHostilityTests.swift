@@ -220,6 +220,15 @@ import Testing
         "a check that stands still",
         .init(repeating: (65, ShipPeer.number(5, 8) + ShipPeer.number(9, 8)), count: 2)
       ),
+      (
+        "a check beyond its end", [(65, ShipPeer.number(9, 8) + ShipPeer.number(5, 8))]
+      ),
+      (
+        "the same stored for ever",
+        [(66, .init(repeating: 0, count: 8))]
+          + .init(repeating: (67, ShipPeer.number(1, 8)), count: 2)
+      ),
+      ("nothing stored", [(66, .init(repeating: 0, count: 8)), (67, ShipPeer.number(0, 8))]),
       ("a frame of the sender's", [(3, .init(repeating: 0, count: 8))]),
     ]
     for (name, frames) in cases {

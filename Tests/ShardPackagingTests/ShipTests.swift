@@ -171,6 +171,36 @@ import Testing
     #expect(try Directory.names(in: place.path).filter { $0.hasPrefix(".") } == [])
   }
 
+  /// Whoever prepares a staging directory must not lead bytes, or removals, to other places.
+  @Test func linksInStagingAreRefused() throws {
+    let manifest = try pack([6])
+    let blob = BundleFiles.blob(try #require(blobs(manifest, "node-0").first).digest)
+    try Directory.create(place.appending("victim/sha256"))
+    let victim = place.appending("victim/sha256/\(String(repeating: "ab", count: 32))")
+    try Directory.writeAtomically([1, 2, 3], to: victim)
+    for (link, other) in [
+      ("\(blob).partial", victim), (blob, victim), ("blobs", place.appending("victim")),
+      ("blobs/sha256", place.appending("victim/sha256")), ("manifest.json", victim),
+    ] {
+      let staging = place.appending(".target.partial")
+      try Directory.create(Directory.parent(of: "\(staging)/\(link)"))
+      try #require(unsafe symlink(other, "\(staging)/\(link)") == 0)
+      let refused = fault { _ = try ship("node-0", to: "target") }
+      #expect(refused?.code == "package.foreignFiles", "\(link): \(refused?.message ?? "shipped")")
+      #expect(try InputFile.contents(of: victim) == [1, 2, 3], "\(link)")
+      #expect(!Directory.exists(place.appending("target")))
+      try Directory.remove(staging)
+    }
+    // A whole staging directory, or one put aside, that leads to a bundle.
+    for name in [".target.partial", ".target.partial.old.partial"] {
+      let before = try contents(of: place.appending("bundle"))
+      try #require(unsafe symlink(place.appending("bundle"), place.appending(name)) == 0)
+      _ = fault { _ = try ship("node-0", to: "target") }
+      #expect(try contents(of: place.appending("bundle")) == before)
+      try Directory.remove(place.appending(name))
+    }
+  }
+
   @Test func aBrokenShipmentGoesOnAtTheChunk() throws {
     let manifest = try pack([6])
     let node = try #require(manifest.node("node-0"))

@@ -110,6 +110,57 @@ import Testing
     #expect(try contents(of: place.path).count == before.count - 1)
   }
 
+  /// Blobs behind a link belong to somebody else.
+  @Test func linksInsideABundleAreNotFollowed() throws {
+    let shared = place.appending("shared")
+    try write("shared/sha256/\(strange)")
+    for path in ["blobs", "nodes/node-0/blobs/sha256", "nodes/node-1"] {
+      let copy = place.appending("store/copy")
+      try copyTree(bundle, to: copy)
+      try Directory.remove("\(copy)/\(path)")
+      let other = path.hasSuffix("sha256") ? "\(shared)/sha256" : shared
+      try #require(unsafe symlink(other, "\(copy)/\(path)") == 0)
+      let report = try StoreSweep.run(copy)
+      #expect(report.removals.isEmpty && report.leftAlone.count == 1, "\(report.text)")
+      #expect(report.leftAlone.first?.reason.contains("link") == true, "\(path)")
+      #expect(Directory.isFile("\(shared)/sha256/\(strange)"))
+      try Directory.remove(copy)
+    }
+  }
+
+  @Test func linksToBundlesAreFollowed() throws {
+    try write("bundle/blobs/sha256/\(strange)")
+    try write("elsewhere/blobs/sha256/0.partial")
+    try Directory.create(place.appending("store"))
+    for (name, target) in [("a", "../bundle"), ("b", "../bundle"), (".a.partial", "../elsewhere")] {
+      try #require(unsafe symlink(target, place.appending("store/\(name)")) == 0)
+    }
+    let report = try StoreSweep.run(place.appending("store"))
+    #expect(report.removals.map(\.path) == ["\(bundle)/blobs/sha256/\(strange)"])
+    #expect(report.leftAlone.map(\.path) == [place.appending("store/.a.partial")])
+    #expect(Directory.isFile(place.appending("elsewhere/blobs/sha256/0.partial")))
+  }
+
+  /// A killed import looks like a bundle.
+  @Test func whatKilledImportsHaveLeftGoes() throws {
+    let left = place.appending("new.7.partial")
+    try copyTree(bundle, to: left)
+    try write("new.8.partial/letter.txt")
+    try write("new.nine.partial/blobs/sha256/\(strange)")
+    let descriptor = unsafe open(left, O_RDONLY)
+    #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+    let busy = try StoreSweep.run(place.path)
+    #expect(busy.busy == [place.appending("new")] && busy.removals.isEmpty)
+    close(descriptor)
+    let promise = try StoreSweep.run(place.path, isDryRun: true)
+    #expect(Directory.exists(left))
+    let report = try StoreSweep.run(place.path)
+    #expect(report.removals.map(\.path) == [left] && promise.removals.map(\.path) == [left])
+    #expect(report.freedByteCount == promise.freedByteCount)
+    #expect(report.leftAlone.map(\.path) == [place.appending("new.8.partial")])
+    #expect(!Directory.exists(left) && Directory.exists(place.appending("new.nine.partial")))
+  }
+
   @Test func anOldBundleThatWaitsAsideComesBack() throws {
     let before = try contents(of: bundle)
     try Directory.rename(bundle, to: place.appending(".bundle.partial.old.partial"))

@@ -60,6 +60,20 @@ import Testing
     #expect(try Directory.names(in: place.path).isEmpty)
   }
 
+  @Test func outputsAreNotWrittenThroughLinks() throws {
+    try write([1, 2], "kept")
+    #expect(unsafe symlink("kept", place.appending("link")) == 0)
+    for keepsContents in [false, true] {
+      #expect(throws: FileFault.self) {
+        try OutputFile(path: place.appending("link"), keepsContents: keepsContents)
+      }
+    }
+    #expect(try read("kept") == [1, 2])
+    #expect(Directory.isLink(place.appending("link")) && !Directory.isLink(place.path))
+    #expect(Directory.isFile(place.appending("link")))
+    #expect(!Directory.isFileItself(place.appending("link")))
+  }
+
   @Test func resolvesLinks() throws {
     try write([1], "file")
     #expect(unsafe symlink("file", place.appending("link")) == 0)

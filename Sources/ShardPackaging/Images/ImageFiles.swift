@@ -24,6 +24,8 @@ enum ImageFiles {
 
   /// Bytes of index.json or of an image's manifest.
   static let jsonByteCountLimit = 4 << 20
+  /// Bytes of all different manifests in a layout.
+  static let manifestByteCountLimit = 32 << 20
   /// Images in a layout, and files in an image.
   static let imageLimit = 1024
   static let fileLimit = 16384

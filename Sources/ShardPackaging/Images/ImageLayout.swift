@@ -13,6 +13,11 @@ package struct ImageLayout {
     let blob: BlobReference
     let manifest: ImageManifest
     let node: NodeDescriptor
+
+    /// The same image where the index lists it under another name.
+    func named(_ reference: String?) -> Image {
+      Image(reference: reference, blob: blob, manifest: manifest, node: node)
+    }
   }
 
   /// Reads the index, the images' manifests and their node.json, each against its digest; the
@@ -43,6 +48,8 @@ package struct ImageLayout {
       throw ImageFault.malformed(path, "lists no manifests, or more than \(ImageFiles.imageLimit)")
     }
     var images: [Image] = []
+    var seen: [BlobReference: Image] = [:]
+    var byteCount = 0
     for (number, entry) in entries.enumerated() {
       let descriptor = try ImageDescriptor(entry, place: "\(path): manifests[\(number)]")
       guard descriptor.mediaType == ImageFiles.manifestType else {
@@ -50,15 +57,31 @@ package struct ImageLayout {
           "\(path): manifests[\(number)]",
           "is \(Excerpt.quoted(descriptor.mediaType)); expected \(ImageFiles.manifestType)")
       }
-      images.append(try Self.image(descriptor, directory: directory))
+      let reference = descriptor.annotations[ImageFiles.referenceName]
+      if let image = seen[descriptor.blob] {
+        images.append(image.named(reference))
+        continue
+      }
+      guard descriptor.blob.byteCount <= ImageFiles.manifestByteCountLimit - byteCount else {
+        throw ImageFault.malformed(
+          path,
+          "lists image manifests of more than "
+            + "\(Quantity.describe(bytes: ImageFiles.manifestByteCountLimit)) in all")
+      }
+      byteCount += descriptor.blob.byteCount
+      let image = try Self.image(descriptor.blob, reference, directory: directory)
+      seen[descriptor.blob] = image
+      images.append(image)
     }
     self.images = images
   }
 
-  private static func image(_ descriptor: ImageDescriptor, directory: String) throws -> Image {
+  private static func image(
+    _ blob: BlobReference, _ reference: String?, directory: String
+  ) throws -> Image {
     let bytes = try contents(
-      of: descriptor.blob, limit: ImageFiles.jsonByteCountLimit, directory: directory)
-    let path = blobPath(descriptor.blob, directory)
+      of: blob, limit: ImageFiles.jsonByteCountLimit, directory: directory)
+    let path = blobPath(blob, directory)
     let manifest = try ImageManifest(file: bytes, path: path)
     guard let file = manifest.file(BundleFiles.nodeDescriptor) else {
       throw ImageFault.malformed(path, "has no \(BundleFiles.nodeDescriptor)")
@@ -67,9 +90,7 @@ package struct ImageLayout {
       file: try contents(
         of: file.blob, limit: ManifestLimits.nodeDescriptorByteCount, directory: directory),
       path: blobPath(file.blob, directory))
-    return Image(
-      reference: descriptor.annotations[ImageFiles.referenceName], blob: descriptor.blob,
-      manifest: manifest, node: node)
+    return Image(reference: reference, blob: blob, manifest: manifest, node: node)
   }
 
   private static func blobPath(_ blob: BlobReference, _ directory: String) -> String {

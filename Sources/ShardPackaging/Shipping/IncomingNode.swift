@@ -92,7 +92,7 @@ final class IncomingNode {
   ) throws -> Set<Int> {
     let count = content.blobs[blob].chunks.count
     let whole = stagedPath(blob)
-    if Directory.isFile(whole) {
+    if Directory.isFileItself(whole) {
       let sound = try soundChunks(of: blob, in: whole, progress)
       if sound.count == count, Self.length(whole) == content.blobs[blob].reference.byteCount {
         return sound
@@ -101,7 +101,7 @@ final class IncomingNode {
       try Directory.remove(whole)
     }
     let partial = partialPath(blob)
-    if Directory.isFile(partial) {
+    if Directory.isFileItself(partial) {
       let sound = try soundChunks(of: blob, in: partial, progress)
       if sound.count == count {
         try seal(blob)
@@ -118,7 +118,7 @@ final class IncomingNode {
     let sound = (try? soundChunks(of: blob, in: older, progress)) ?? []
     if sound.count == count, Self.length(older) == content.blobs[blob].reference.byteCount {
       do {
-        try Directory.link(older, to: whole)
+        try Directory.link(Directory.resolved(older) ?? older, to: whole)
         return sound
       } catch {
         // Somebody may have removed it meanwhile.

@@ -170,7 +170,7 @@ private struct ShipSession {
     switch frame {
     case .failed(let failure): throw failure.fault(at: place)
     case .checking(let done, let total)
-    where isFirst && done > checked && total <= content.byteCount:
+    where isFirst && done > checked && done <= total && total <= content.byteCount:
       checked = done
     case .need(let indices) where isFirst:
       guard zip(indices, indices.dropFirst()).allSatisfy(<),
@@ -179,8 +179,8 @@ private struct ShipSession {
       asked = Set(indices)
       waiting = indices.reversed()
       missing = content.storedByteCount(indices)
-    case .stored(let count) where !isFirst && count <= missing:
-      stored = max(stored, count)
+    case .stored(let count) where !isFirst && count > stored && count <= missing:
+      stored = count
     case .again(let index) where !isFirst && asked.contains(index):
       repetitions += 1
       guard repetitions <= asked.count * ShipReceiver.repetitionLimit else {

@@ -8,12 +8,14 @@ import TensorCore
 
 /// Removes what no bundle needs: blobs that no manifest names, and what killed commands have left.
 ///
-/// It writes nothing, so that it works on a full disk, and touches nothing that a living pack or
-/// ship has locked, nor anything it does not know.
+/// It writes nothing, so that it works on a full disk, and touches nothing that a living command
+/// has locked, nor anything it does not know, nor what a link inside of a bundle leads to.
 public struct StoreSweep {
   private var report: SweepReport
   /// Names removed of each file that has several, by device and number.
   private var removedNames: [FileNumber: Int] = [:]
+  /// Where leftovers were looked for.
+  private var visited: Set<String> = []
 
   private struct FileNumber: Hashable {
     let device: UInt64
@@ -56,28 +58,60 @@ public struct StoreSweep {
   }
 
   private mutating func sweepStore(_ store: String) throws {
-    let names = try Directory.names(in: store)
     var targets: Set<String> = []
-    for name in names {
+    var fresh: [String] = []
+    for name in try Directory.names(in: store) {
+      if !name.hasPrefix("."), FreshDirectory.target(ofStaging: name) != nil,
+        Directory.isDirectoryItself("\(store)/\(name)")
+      {
+        fresh.append(name)
+        continue
+      }
       if Self.isBundle("\(store)/\(name)") { targets.insert(name) }
       if let target = Self.target(ofStaging: name) { targets.insert(target) }
     }
-    guard !targets.isEmpty else {
+    guard !targets.isEmpty || !fresh.isEmpty else {
       throw PackageFault(
         "noBundle",
         "\(store) is no bundle and holds none; give a bundle, or a directory that "
           + "holds some", exitStatus: .noInput, context: ["file": store])
     }
+    for name in fresh { try sweepFresh(name, in: store) }
+    var bundles: Set<String> = []
     for name in targets.sorted() {
       let path = "\(store)/\(name)"
       try sweepLeftovers(of: path)
       guard Self.isBundle(path) else { continue }
+      let place = Directory.resolved(path) ?? path
+      guard bundles.insert(place).inserted else { continue }
+      try sweepLeftovers(of: place)
       do {
-        try sweepBundle(path)
+        try sweepBundle(place)
       } catch let fault as PackageFault {
-        report.leftAlone.append((path, fault.message))
+        report.leftAlone.append((place, fault.message))
       }
     }
+  }
+
+  /// Removes what a killed export or import has left, which may look like a bundle.
+  private mutating func sweepFresh(_ name: String, in store: String) throws {
+    let path = "\(store)/\(name)"
+    let names = try Directory.names(in: path)
+    if let foreign = names.first(where: { !ImageFiles.entries.contains($0) }) {
+      report.leftAlone.append((path, "it holds \(foreign), which no export or import has written"))
+      return
+    }
+    guard case .locked(let lock) = try DirectoryLock.take(path) else {
+      report.busy.append(FreshDirectory.target(ofStaging: path) ?? path)
+      return
+    }
+    try withExtendedLifetime(lock) { try removeTree(path) }
+  }
+
+  private mutating func removeTree(_ path: String) throws {
+    let size = try count(tree: path)
+    if !report.isDryRun { try Directory.remove(path) }
+    report.removals.append(.init(path: path, reason: .leftover, byteCount: size))
   }
 
   /// `a` for `.a.partial`; nil for other names.
@@ -90,8 +124,10 @@ public struct StoreSweep {
 
   /// Removes the staging directory beside a target, where nobody works in it.
   private mutating func sweepLeftovers(of target: String) throws {
+    guard visited.insert(target).inserted else { return }
     let aside = StagedDirectory.aside(of: target)
-    for path in [StagedDirectory.staging(of: target), aside] where Directory.exists(path) {
+    for path in [StagedDirectory.staging(of: target), aside] {
+      guard !leaveAlone(link: path), Directory.exists(path) else { continue }
       if let foreign = try BundleLayout.foreignLeftover(in: path) {
         report.leftAlone.append((path, "it holds \(foreign), which no pack or ship has written"))
         continue
@@ -101,21 +137,28 @@ public struct StoreSweep {
         continue
       }
       try withExtendedLifetime(lock) {
-        if path == aside, !Directory.exists(target) {
+        if path == aside, Directory.isLink(target) || Directory.isFile(target) {
+          report.leftAlone.append((path, "\(target) stands where it belongs"))
+        } else if path == aside, !Directory.exists(target) {
           if !report.isDryRun { try Directory.rename(aside, to: target) }
           report.restored.append(target)
         } else {
-          let size = try count(tree: path)
-          if !report.isDryRun { try Directory.remove(path) }
-          report.removals.append(.init(path: path, reason: .leftover, byteCount: size))
+          try removeTree(path)
         }
       }
     }
   }
 
+  /// Whether a link stands there, which no command makes: what it leads to is not ours to touch.
+  private mutating func leaveAlone(link path: String) -> Bool {
+    guard Directory.isLink(path) else { return false }
+    report.leftAlone.append((path, "it is a link to another place"))
+    return true
+  }
+
   /// Bytes in a tree; notes which files lose their last name.
   private mutating func count(tree path: String) throws -> Int {
-    guard Directory.exists(path) else { return count(path) }
+    guard Directory.isDirectoryItself(path) else { return count(path) }
     return try Directory.names(in: path).reduce(0) { sum, name in
       sum + (try count(tree: "\(path)/\(name)"))
     }
@@ -143,9 +186,10 @@ public struct StoreSweep {
       let manifest = try Self.manifest(of: path)
       try sweepDirectory(path, keeping: try Self.wanted(manifest, path))
       let nodes = "\(path)/\(BundleFiles.nodes)"
-      guard Directory.exists(nodes) else { return }
+      guard !leaveAlone(link: nodes), Directory.exists(nodes) else { return }
       for name in try Directory.names(in: nodes) {
         let inner = "\(nodes)/\(name)"
+        if leaveAlone(link: inner) { continue }
         guard manifest.node(name) != nil, Self.isBundle(inner) else {
           report.leftAlone.append((inner, "it is none of the bundle's nodes"))
           continue
@@ -188,9 +232,12 @@ public struct StoreSweep {
   private mutating func sweepDirectory(_ directory: String, keeping wanted: Set<String>) throws {
     report.bundles.append(directory)
     let blobs = "\(directory)/\(BundleFiles.blobs)"
-    let names = Directory.exists(blobs) ? try Directory.names(in: blobs) : []
-    for name in names where !wanted.contains(name) {
-      try remove("\(blobs)/\(name)", isBlob: Digest(hexadecimal: name) != nil)
+    if !leaveAlone(link: Directory.parent(of: blobs)), !leaveAlone(link: blobs),
+      Directory.exists(blobs)
+    {
+      for name in try Directory.names(in: blobs) where !wanted.contains(name) {
+        try remove("\(blobs)/\(name)", isBlob: Digest(hexadecimal: name) != nil)
+      }
     }
     for name in try Directory.names(in: directory) where BundleLayout.isPartial(name) {
       try remove("\(directory)/\(name)", isBlob: false)
@@ -199,7 +246,7 @@ public struct StoreSweep {
 
   private mutating func remove(_ path: String, isBlob: Bool) throws(FileFault) {
     let isPartial = BundleLayout.isPartial(Directory.name(of: path))
-    guard isBlob || isPartial, Directory.isFile(path) else {
+    guard isBlob || isPartial, Directory.isFileItself(path) else {
       report.leftAlone.append((path, "no pack or ship has written it"))
       return
     }

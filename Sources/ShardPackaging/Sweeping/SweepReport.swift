@@ -18,7 +18,7 @@ public struct SweepReport: Sendable {
 
   public let isDryRun: Bool
   public internal(set) var removals: [Removal] = []
-  /// Directories that a living pack or ship is writing.
+  /// Directories that a living command is writing.
   public internal(set) var busy: [String] = []
   /// What was left alone, and why.
   public internal(set) var leftAlone: [(path: String, reason: String)] = []

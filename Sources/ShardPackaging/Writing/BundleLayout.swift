@@ -1,6 +1,7 @@
 import TensorCore
 
-/// Knows what packing and shipping write, so that they never remove what they did not write.
+/// Knows what packing and shipping write, so that they never remove what they did not write. A
+/// symbolic link is none of it, wherever it leads.
 enum BundleLayout {
   /// What may stand at a place.
   enum Kind {
@@ -29,13 +30,13 @@ enum BundleLayout {
       let path = "\(directory)/\(name)"
       switch name {
       case BundleFiles.nodeDescriptor: return path
-      case _ where isSmall(name) && Directory.isFile(path): continue
-      case _ where isPartial(name) && Directory.isFile(path): continue
-      case "blobs" where Directory.exists(path):
+      case _ where isSmall(name) && Directory.isFileItself(path): continue
+      case _ where isPartial(name) && Directory.isFileItself(path): continue
+      case "blobs" where Directory.isDirectoryItself(path):
         if let entry = try foreignBlob(in: path) { return entry }
-      case BundleFiles.nodes where Directory.exists(path):
+      case BundleFiles.nodes where Directory.isDirectoryItself(path):
         for node in try Directory.names(in: path) {
-          guard Directory.exists("\(path)/\(node)") else { return "\(path)/\(node)" }
+          guard Directory.isDirectoryItself("\(path)/\(node)") else { return "\(path)/\(node)" }
           if let entry = try foreignNodeEntry(in: "\(path)/\(node)") { return entry }
         }
       default: return path
@@ -51,10 +52,10 @@ enum BundleLayout {
   private static func foreignBlob(in directory: String) throws(FileFault) -> String? {
     for name in try Directory.names(in: directory) {
       let path = "\(directory)/\(name)"
-      guard name == "sha256", Directory.exists(path) else { return path }
+      guard name == "sha256", Directory.isDirectoryItself(path) else { return path }
       for blob in try Directory.names(in: path) {
         guard Digest(hexadecimal: blob) != nil || isPartial(blob),
-          Directory.isFile("\(path)/\(blob)")
+          Directory.isFileItself("\(path)/\(blob)")
         else { return "\(path)/\(blob)" }
       }
     }
@@ -65,9 +66,9 @@ enum BundleLayout {
     for name in try Directory.names(in: directory) {
       let path = "\(directory)/\(name)"
       switch name {
-      case _ where isSmall(name) && Directory.isFile(path): continue
-      case _ where isPartial(name) && Directory.isFile(path): continue
-      case "blobs" where Directory.exists(path):
+      case _ where isSmall(name) && Directory.isFileItself(path): continue
+      case _ where isPartial(name) && Directory.isFileItself(path): continue
+      case "blobs" where Directory.isDirectoryItself(path):
         if let entry = try foreignBlob(in: path) { return entry }
       default: return path
       }

@@ -38,7 +38,9 @@ struct PackJob {
         ? reuse?.blob(of: contents.components[index].component, wanted[index], meter: meter)
         : reuse?.blob(ofFiles: wanted[index], meter: meter)
       guard let (blob, path) = found else { continue }
-      try Directory.link(path, to: "\(staged.staging)/\(BundleFiles.blob(blob.reference.digest))")
+      try Directory.link(
+        Directory.resolved(path) ?? path,
+        to: "\(staged.staging)/\(BundleFiles.blob(blob.reference.digest))")
       packed[index] = blob
       kept.insert(blob.reference.digest)
     }

@@ -116,7 +116,7 @@ final class StagedDirectory {
   /// Brings the old directory back where a run was killed between the two steps of `exchange`.
   private func recover() throws {
     let aside = Self.aside(of: target)
-    if Directory.exists(aside), !Directory.exists(target) {
+    if Directory.isDirectoryItself(aside), !Directory.exists(target) {
       try Directory.rename(aside, to: target)
     }
   }
@@ -125,11 +125,13 @@ final class StagedDirectory {
 
   /// Removes what a pack or ship has left in a directory; refuses to touch anything else.
   private func clean(_ directory: String, _ cleaning: Cleaning) throws {
-    if let foreign = try BundleLayout.foreignLeftover(in: directory) {
+    let isOurs = Directory.isDirectoryItself(directory)
+    if let foreign = isOurs ? try BundleLayout.foreignLeftover(in: directory) : directory {
+      let what = isOurs ? "holds \(foreign), which is not from there" : "is a link"
       throw PackageFault(
         "foreignFiles",
-        "\(directory) is left from an earlier run, but holds \(foreign), which is not from "
-          + "there; move it away and run the command again",
+        "\(directory) is left from an earlier run, but \(what); move it away and run the command "
+          + "again",
         exitStatus: .cannotCreate, context: ["file": foreign])
     }
     for name in try Directory.names(in: directory) {
@@ -173,7 +175,7 @@ final class StagedDirectory {
       throw FileFault("move \(staging) to", path: target, errno: number, isOutput: true)
     }
     let aside = Self.aside(of: target)
-    if Directory.exists(aside) { try clean(aside, .removeDirectory) }
+    if Directory.exists(aside) || Directory.isLink(aside) { try clean(aside, .removeDirectory) }
     try Directory.rename(target, to: aside)
     do {
       try Directory.rename(staging, to: target)

@@ -63,7 +63,7 @@ public struct Shipment: Sendable {
   /// Ships, again and again while connections break.
   public func run(_ tell: @escaping @Sendable (Event) -> Void) throws -> Outcome {
     let begin = Date()
-    var meter = Meter()
+    var meter = Meter(patience: ShipRetries(limit: retries))
     while true {
       do {
         let receipt = try attempt(&meter, tell)
@@ -74,13 +74,13 @@ public struct Shipment: Sendable {
           interruptions: meter.interruptions, replacedOlder: receipt.replacedOlder,
           seconds: Date().timeIntervalSince(begin))
       } catch let broken as BrokenConnection {
-        guard broken.isPassing, meter.wasConnected, meter.failures < retries else {
+        guard broken.isPassing, meter.wasConnected, meter.patience.isLeft else {
           throw broken.fault
         }
         meter.interruptions += 1
         pause(&meter, broken.fault, tell)
       } catch let fault as PackageFault
-        where fault.code == "package.busy" && meter.interruptions > 0 && meter.failures < retries
+        where fault.code == "package.busy" && meter.interruptions > 0 && meter.patience.isLeft
       {
         // The receiver of the connection that broke has not noticed yet.
         pause(&meter, fault, tell)
@@ -89,8 +89,7 @@ public struct Shipment: Sendable {
   }
 
   private func pause(_ meter: inout Meter, _ fault: any Fault, _ tell: (Event) -> Void) {
-    let seconds = min(15, pow(2, Double(meter.failures)))
-    meter.failures += 1
+    let seconds = Double(meter.patience.countFailure())
     tell(.interrupted(fault.message, pause: seconds))
     Thread.sleep(forTimeInterval: seconds)
   }
@@ -98,8 +97,7 @@ public struct Shipment: Sendable {
   private struct Meter {
     var sent = 0
     var interruptions = 0
-    /// Broken connections since something new was stored.
-    var failures = 0
+    var patience: ShipRetries
     var wasConnected = false
   }
 
@@ -127,12 +125,15 @@ public struct Shipment: Sendable {
     let words = shell.arguments(destination: destination, directory: directory)
     let (wire, shell) = try SecureShell.connect(words, program: shell.program, patience: patience)
     var hasStored = false
+    var hasBegun = false
     defer {
       meter.sent += wire.sentByteCount
-      if hasStored { meter.failures = 0 }
+      if hasStored { meter.patience.receiverHasStored() }
     }
     do {
       let receipt = try sender.ship(over: wire, to: destination) { progress in
+        if !hasBegun { meter.patience.connectionBegins(missing: progress.missingByteCount) }
+        hasBegun = true
         if progress.storedByteCount > 0 { hasStored = true }
         tell(.progress(progress))
       }

@@ -12,9 +12,24 @@ public enum Directory {
   /// Whether something exists at the path and is a regular file.
   public static func isFile(_ path: String) -> Bool { mode(path) == S_IFREG }
 
+  /// Whether a directory stands at the path itself, not one that a link there leads to.
+  public static func isDirectoryItself(_ path: String) -> Bool { ownMode(path) == S_IFDIR }
+
+  /// Whether a regular file stands at the path itself, not one that a link there leads to.
+  public static func isFileItself(_ path: String) -> Bool { ownMode(path) == S_IFREG }
+
+  /// Whether a symbolic link stands at the path, wherever it leads.
+  public static func isLink(_ path: String) -> Bool { ownMode(path) == S_IFLNK }
+
   private static func mode(_ path: String) -> mode_t? {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { return nil }
+    return status.st_mode & S_IFMT
+  }
+
+  private static func ownMode(_ path: String) -> mode_t? {
+    var status = stat()
+    guard unsafe lstat(path, &status) == 0 else { return nil }
     return status.st_mode & S_IFMT
   }
 

@@ -63,15 +63,23 @@ public final class FreshDirectory {
     return descriptor
   }
 
+  /// `a` for `a.7.partial`; nil for names that are not those of staging directories.
+  public static func target(ofStaging name: String) -> String? {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count > 2, parts.last == "partial", let process = Int32(parts[parts.count - 2]),
+      process > 0
+    else { return nil }
+    let target = parts.dropLast(2).joined(separator: ".")
+    return target.isEmpty ? nil : target
+  }
+
   /// Removes what killed processes have left; what a living one works in is locked.
   private static func removeLeftovers(
     of name: String, in parent: String, entries: Set<String>
   ) throws(FileFault) {
     for entry in try Directory.names(in: parent) {
-      guard entry.hasPrefix("\(name)."), entry.hasSuffix(".partial") else { continue }
-      let process = entry.dropFirst(name.utf8.count + 1).dropLast(".partial".utf8.count)
       let path = "\(parent)/\(entry)"
-      guard Int32(process) != nil, Directory.exists(path),
+      guard Self.target(ofStaging: entry) == name, Directory.isDirectoryItself(path),
         let descriptor = try? locked(path)
       else { continue }
       defer { close(descriptor) }

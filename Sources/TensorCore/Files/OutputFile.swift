@@ -9,12 +9,14 @@ public final class OutputFile: Sendable {
   public let path: String
   private let descriptor: Int32
 
-  /// Creates the file, or empties it where it exists.
+  /// Creates the file, or empties it where it exists. A symbolic link there is refused, so that
+  /// nobody can lead the bytes into another file.
   ///
   /// - Parameter keepsContents: leaves the bytes of an existing file where they are.
   public init(path: String, keepsContents: Bool = false) throws(FileFault) {
     let emptying = keepsContents ? 0 : O_TRUNC
-    let descriptor = unsafe open(path, O_RDWR | O_CREAT | emptying | O_CLOEXEC, 0o644)
+    let flags = O_RDWR | O_CREAT | emptying | O_CLOEXEC | O_NOFOLLOW
+    let descriptor = unsafe open(path, flags, 0o644)
     guard descriptor >= 0 else {
       throw FileFault("create", path: path, errno: errno, isOutput: true)
     }
