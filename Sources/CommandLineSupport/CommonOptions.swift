@@ -6,7 +6,8 @@ public struct CommonOptions: ParsableArguments {
   @Flag(help: "Print one JSON object instead of text.")
   public var json = false
 
-  @Flag(name: .shortAndLong, help: "Print results and errors only.")
+  @Flag(
+    name: .shortAndLong, help: "Print results, errors and what --trust-policy warns of only.")
   public var quiet = false
 
   public init() {}

@@ -46,8 +46,9 @@ public struct TrustOptions: ParsableArguments {
       + (state.map { ["--trust-state", $0] } ?? [])
   }
 
-  /// Warns of a bundle that is run although it is not proved whose it is.
-  public func tell(_ doubt: (any Fault)?, _ common: CommonOptions) {
-    if let doubt { common.note("warning: \(doubt.message)") }
+  /// Warns of a bundle that is used although it is not proved whose it is: also where asked to be
+  /// quiet, for somebody has asked to be warned.
+  public func warn(_ doubts: [String]) {
+    for doubt in doubts { Console.writeError("warning: \(Program.singleLine(doubt))\n") }
   }
 }

@@ -101,6 +101,17 @@ extension EndToEnd {
           try run(["generate", bundle] + story + trusting), "signature.json is missing")
         expectRefused(try run(["verify", bundle] + trusting), "\(path) is missing")
         expectRefused(try tool(["verify", bundle] + trusting), "\(path) is missing")
+        // A warning that was asked for is given, also by the processes of --local.
+        let warn = trusting + ["--trust-policy", "warn"]
+        for warned in [
+          try run(["generate", bundle] + story + warn),
+          try run(["verify", bundle, "--quiet"] + warn),
+          try tool(["verify", bundle, "--quiet"] + warn),
+        ] {
+          #expect(
+            warned.status == 0 && warned.errors.contains("warning: ")
+              && warned.errors.contains("\(path) is missing"), "\(warned.errors)")
+        }
       }
       let asJSON = try run(["generate", bundle, "--prompt", "Once", "--json"] + trusting)
       let error = try JSONParsing().parse(asJSON.output)["error"]

@@ -160,6 +160,43 @@ import Testing
     #expect(fault { _ = try requirement([empty]) }?.exitStatus == .notTrusted)
   }
 
+  /// What cannot be looked at may hold keys, and who has no HOME has a home all the same.
+  @Test func placesThatCannotBeReadAreADoubt() throws {
+    let home = place.appending("home")
+    let folder = home + "/.config/shardtool/trust"
+    func requirement(
+      _ home: String, _ policy: TrustPolicy? = nil, _ list: String? = nil
+    ) throws -> TrustRequirement {
+      let variables = ["HOME": home, "SHARD_TRUST": list]
+      return try TrustRequirement(
+        paths: [], policy: policy, environment: { variables[$0] ?? nil })
+    }
+    #expect(try requirement(home).policy == .off)
+    try Directory.create(Directory.parent(of: folder))
+    let things: [(String) throws -> Void] = [
+      { try FileManager.default.createSymbolicLink(atPath: $0, withDestinationPath: $0) },
+      { try Directory.writeAtomically([1], to: $0) },
+    ]
+    for make in things {
+      try Directory.remove(folder)
+      try make(folder)
+      let found = fault { _ = try requirement(home) }
+      #expect(found?.code == "package.noTrustedKey" && found?.exitStatus == .notTrusted)
+      #expect(found?.message.contains(folder) == true)
+      #expect(try requirement(home, .off).policy == .off)
+      #expect(try requirement(home, nil, "").policy == .off)
+    }
+    // Below a file there is surely nothing.
+    #expect(try requirement(folder).policy == .off)
+    let account = unsafe getpwuid(getuid())
+    let directory = unsafe account.map { unsafe String(cString: $0.pointee.pw_dir) }
+    let own = try #require(directory) + "/.config/shardtool/trust"
+    let found = fault {
+      _ = try TrustRequirement(paths: [], policy: .enforce, environment: { _ in nil })
+    }
+    #expect(found?.message.contains(own) ?? Directory.exists(own))
+  }
+
   /// `openssl` agrees about a key of ours and a signature of a bundle, where it is installed.
   @Test func opensslAgrees() throws {
     let program = "/usr/bin/openssl"

@@ -1,3 +1,4 @@
+import Foundation
 import ShardPackaging
 import StrictJSON
 import TensorCore
@@ -115,6 +116,31 @@ import Testing
       }
     }
     try signed.load()
+  }
+
+  /// Something else where a file was is as little what was signed as other bytes.
+  @Test func otherThingsThanFilesAreRefused() throws {
+    for (path, bytes) in try files() where path.contains("/blobs/") {
+      let things: [(String) throws -> Void] = [
+        { try Directory.create($0) },
+        { try FileManager.default.createSymbolicLink(atPath: $0, withDestinationPath: $0) },
+        { #expect(unsafe mkfifo($0, 0o600) == 0) },
+      ]
+      for make in things {
+        try Directory.remove(path)
+        try make(path)
+        #expect(signed.refusal()?.exitStatus == .notTrusted)
+        #expect(signed.refusal(nil, .off)?.exitStatus == .noInput)
+      }
+      try Directory.remove(path)
+      try overwrite(path, bytes)
+    }
+    try signed.load()
+    try Directory.remove("\(signed.bundle)/nodes/node-0/manifest.json")
+    let found = fault {
+      _ = try VerifiedPackage.open(directory: signed.bundle, trust: signed.trust()).verifyAll()
+    }
+    #expect(found?.exitStatus == .notTrusted)
   }
 
   /// Who can write, but not sign: digests and identities that are consistent again.

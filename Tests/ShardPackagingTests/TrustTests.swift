@@ -70,6 +70,58 @@ import Testing
     #expect(try InputFile.contents(of: "\(signed.bundle)/signature.json") == before)
   }
 
+  /// One command at a time changes a bundle, by whatever name.
+  @Test func bundlesAreLockedForSigning() throws {
+    let path = "\(signed.bundle)/signature.json"
+    let before = try InputFile.contents(of: path)
+    let descriptor = unsafe open(signed.bundle, O_RDONLY | O_CLOEXEC)
+    #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+    let link = signed.place.appending("link")
+    try FileManager.default.createSymbolicLink(
+      atPath: link, withDestinationPath: signed.bundle)
+    for directory in [signed.bundle, link] {
+      let found = fault { try BundleSigning.sign(directory, with: signed.stranger) }
+      #expect(found?.code == "package.busy" && found?.exitStatus == .tryAgain)
+    }
+    #expect(try InputFile.contents(of: path) == before)
+    close(descriptor)
+    let made = try BundleSigning.sign(link, with: signed.stranger).directories
+    #expect(made == [link, "\(link)/nodes/node-0"])
+    for directory in [signed.bundle, "\(signed.bundle)/nodes/node-0"] {
+      #expect(signed.refusal(directory, signed.trust([signed.stranger])) == nil)
+    }
+  }
+
+  /// The number that is signed next is nobody else's choice.
+  @Test func numbersFollowOnlyWhatTheKeyHasSigned() throws {
+    #expect(try signed.pack([1], sequence: 5).sequence == 5)
+    #expect(try signed.pack([1]).sequence == 5)
+    let path = "\(signed.bundle)/manifest.json"
+    let good = try InputFile.contents(of: path)
+    let text = String(decoding: good, as: UTF8.self)
+    func expectRefused(by key: SigningKey? = nil) {
+      let found = fault { try signed.pack([1], key: key) }
+      #expect(found?.code == "package.sequence" && found?.exitStatus == .badData)
+      #expect(found?.message.contains("--sequence N") == true)
+    }
+    expectRefused(by: signed.stranger)
+    for changed in [
+      text.replacing("\"sequence\":5", with: "\"sequence\":9000"), String(text.dropLast(9)),
+    ] {
+      #expect(changed != text)
+      try overwrite(path, Array(changed.utf8))
+      expectRefused()
+    }
+    try overwrite(path, good)
+    try signed.sign(signed.bundle, by: [signed.stranger]) {
+      $0.replacing(
+        signed.stranger.publicKey.id.description, with: signed.key.publicKey.id.description)
+    }
+    expectRefused()
+    #expect(try signed.pack([1], sequence: 6).sequence == 6)
+    try signed.load(signed.bundle)
+  }
+
   @Test func olderBundlesAreRefused() throws {
     let old = signed.place.appending("old")
     try copyTree(signed.bundle, to: old)

@@ -45,7 +45,7 @@ public struct VerificationReport: Sendable, Equatable {
     } else {
       trustedKeys = []
     }
-    if let doubt = package.trust.doubt { doubts = [doubt.message] }
+    doubts = package.trust.doubts
   }
 
   public var json: JSONValue {
@@ -148,7 +148,9 @@ extension VerifiedPackage {
     for entry in manifest.nodes where isWholeBundle || entry.name == node {
       let path = "\(directory)/\(BundleFiles.nodes)/\(entry.name)"
       guard Directory.exists(path) else { continue }
-      let opening = try PackageOpening(directory: path, node: nil, requirement: requirement)
+      let opening = try requirement.guarding {
+        try PackageOpening(directory: path, node: nil, requirement: requirement)
+      }
       try requirement.guarding {
         guard opening.manifest == manifest, opening.node == entry.name, !opening.isWholeBundle
         else {
@@ -159,7 +161,7 @@ extension VerifiedPackage {
         }
       }
       _ = try signers(in: path)
-      if let doubt = opening.trust.doubt { report.doubts.append(doubt.message) }
+      report.doubts += opening.trust.doubts
       found.append((path, entry.components))
     }
     return found

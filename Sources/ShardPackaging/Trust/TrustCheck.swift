@@ -14,6 +14,9 @@ public enum TrustVerdict: Sendable {
   public var doubt: PackageFault? {
     if case .doubtful(let fault) = self { fault } else { nil }
   }
+
+  /// The same as sentences.
+  public var doubts: [String] { doubt.map { [$0.message] } ?? [] }
 }
 
 /// Judges a directory's manifest.json before anything in it is believed.

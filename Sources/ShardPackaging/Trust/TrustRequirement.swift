@@ -80,8 +80,21 @@ public struct TrustRequirement: Sendable {
     if let list = environment("SHARD_TRUST") {
       return try list.split(separator: ":").flatMap { try keys(at: String($0)) }
     }
-    guard let directory = directory(environment), Directory.exists(directory) else { return [] }
-    return try keys(in: directory)
+    guard let directory = directory(environment), mayHoldKeys(directory) else { return [] }
+    do { return try keys(in: directory) } catch let fault as FileFault {
+      // Who has put keys there must not run without them because of a wrong permission.
+      throw PackageFault(
+        "noTrustedKey",
+        "whom you trust is not known: \(fault.message); repair that, or say it with --trust, "
+          + "--trust-policy or SHARD_TRUST (empty for nobody)",
+        exitStatus: .notTrusted, context: fault.context)
+    }
+  }
+
+  /// Whether something is there, as far as can be known: only what is surely missing is not.
+  private static func mayHoldKeys(_ directory: String) -> Bool {
+    var status = stat()
+    return unsafe stat(directory, &status) == 0 || (errno != ENOENT && errno != ENOTDIR)
   }
 
   /// The key of a file, or those of a directory.
@@ -106,7 +119,8 @@ public struct TrustRequirement: Sendable {
     place("XDG_CONFIG_HOME", ".config", "trust", environment)
   }
 
-  /// `$VARIABLE/shardtool/NAME`, or the same below the home directory.
+  /// `$VARIABLE/shardtool/NAME`, or the same below the home directory, which is that of HOME, else
+  /// the one that the system knows of the user.
   private static func place(
     _ variable: String, _ fallback: String, _ name: String, _ environment: (String) -> String?
   ) -> String? {
@@ -114,8 +128,22 @@ public struct TrustRequirement: Sendable {
     if let base = nonEmpty(environment(variable)), base.hasPrefix("/") {
       return "\(base)/shardtool/\(name)"
     }
-    guard let home = nonEmpty(environment("HOME")) else { return nil }
+    guard let home = nonEmpty(environment("HOME")) ?? accountHome() else { return nil }
     return "\(home)/\(fallback)/shardtool/\(name)"
+  }
+
+  private static func accountHome() -> String? {
+    var entry = unsafe passwd()
+    var found: UnsafeMutablePointer<passwd>?
+    var buffer = [CChar](repeating: 0, count: 1 << 16)
+    let home = unsafe buffer.withUnsafeMutableBufferPointer { buffer -> String? in
+      guard let base = buffer.baseAddress,
+        unsafe getpwuid_r(getuid(), &entry, base, buffer.count, &found) == 0,
+        unsafe found != nil, let home = unsafe entry.pw_dir
+      else { return nil }
+      return unsafe String(cString: home)
+    }
+    return nonEmpty(home)
   }
 
   private static func nonEmpty(_ text: String?) -> String? {
@@ -123,12 +151,13 @@ public struct TrustRequirement: Sendable {
   }
 
   /// Runs a check of bytes that a signed manifest has described: where trust is enforced, bytes
-  /// that differ are not trusted, whatever made them differ.
+  /// that differ are not trusted, whatever made them differ, and so is something else in the place
+  /// of a file, such as a directory.
   func guarding<Result>(_ check: () throws -> Result) throws -> Result {
     guard policy == .enforce else { return try check() }
     do {
       return try check()
-    } catch let fault as any Fault where fault.exitStatus == .badData {
+    } catch let fault as any Fault where [.badData, .noInput].contains(fault.exitStatus) {
       throw PackageFault(notAsSigned: fault)
     }
   }

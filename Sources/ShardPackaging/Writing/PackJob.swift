@@ -12,6 +12,8 @@ struct PackJob {
   let pool: WorkerPool
   let meter: ProgressMeter
   let release: BundleRelease
+  /// The bundle from which the number of this one follows.
+  let predecessor: Manifest?
 
   private var blobDirectory: String { "\(staged.staging)/\(BundleFiles.blobs)" }
 
@@ -85,7 +87,7 @@ struct PackJob {
       bundleID: Manifest.bundleID(modelID: modelID, plan: plan, nodes: contents.nodes),
       compressor: ChunkRule.compressor, chunkByteCount: contents.chunkByteCount,
       components: components, modelFiles: files, planFiles: plan, nodes: contents.nodes)
-    return release.numbered(manifest, replacing: staged.target)
+    return release.numbered(manifest, after: predecessor)
   }
 
   private static func fileSet(_ names: [String], _ blob: PackedBlob) -> ManifestFileSet {

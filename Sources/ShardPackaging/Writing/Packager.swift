@@ -38,7 +38,7 @@ public enum Packager {
         quantized: quantized, contents: contents, staged: staged,
         pool: WorkerPool(threads: threads),
         meter: ProgressMeter(phase: "pack", total: contents.byteCount, handler: progress),
-        release: release)
+        release: release, predecessor: try release.predecessor(in: staged.target))
       let made = try job.makeBlobs(plan: plan)
       try job.write(made.manifest)
       try staged.commit()

@@ -71,7 +71,7 @@ struct NodeServing {
     if endsWithInput { Self.endWithInput() }
     let package = try VerifiedPackage.open(
       directory: bundle, node: node, trust: try TrustRequirement(trust))
-    trust.tell(package.trust.doubt, common)
+    trust.warn(package.trust.doubts)
     guard !package.isWholeBundle || package.nodeNames.count == 1 else {
       throw NodeChoiceFault(bundle: bundle, names: package.nodeNames)
     }

@@ -26,7 +26,7 @@ struct VerifyCommand: ParsableCommand {
     let report = try package.verifyAll(pool: pool, progress: bar.handler)
     bar.finish()
     try package.recordSequence()
-    for doubt in report.doubts { common.note("warning: \(doubt)") }
+    trust.warn(report.doubts)
     if common.json {
       Console.write(report.json)
     } else {

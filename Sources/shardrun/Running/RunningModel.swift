@@ -51,7 +51,7 @@ final class RunningModel {
     let start = ContinuousClock.now
     let package = try VerifiedPackage.open(
       directory: path, trust: try TrustRequirement(place.trust))
-    place.trust.tell(package.trust.doubt, common)
+    place.trust.warn(package.trust.doubts)
     self.package = package
     tokenizer = try Self.tokenizer(of: package, for: text, common)
     try check(package, tokenizer)
