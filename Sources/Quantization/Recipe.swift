@@ -104,8 +104,10 @@ extension Recipe {
     guard object["schema"]?.string == Self.schema else {
       throw fault("\"schema\" must be \"\(Self.schema)\"")
     }
-    guard let name = object["name"]?.string, !name.isEmpty else {
-      throw fault("\"name\" must be a string")
+    guard let name = object["name"]?.string, (1...512).contains(name.utf8.count),
+      !name.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+    else {
+      throw fault("\"name\" must be a string of 1 to 512 bytes without control characters")
     }
     guard let standard = object["default"]?.string else {
       throw fault("\"default\" must be the name of a scheme")

@@ -29,7 +29,9 @@ struct SourceDigests {
   private static func isLicence(_ name: String) -> Bool {
     let lower = name.lowercased()
     return ["license", "licence", "copying", "notice", "use_policy"].contains { stem in
-      guard lower.hasPrefix(stem), name.utf8.count <= 255 else { return false }
+      guard lower.hasPrefix(stem), name.utf8.count <= 255,
+        !name.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+      else { return false }
       let rest = lower.dropFirst(stem.count)
       return rest.isEmpty || ".-_".contains(rest.first ?? " ")
     }

@@ -79,7 +79,7 @@ struct PlanOptions: ParsableArguments {
       ("--link", link != nil),
     ]
     if let option = given.first(where: \.1) {
-      guard Directory.exists(nodes) else {
+      guard Directory.isFile(nodes) else {
         throw ValidationError(
           "--nodes takes a number from 1 to \(Cluster.maximumNodeCount) or a file; there is no "
             + "file \"\(nodes)\".")

@@ -20,7 +20,7 @@ enum OrderZero {
       let whole = log2(total)
       bits += counts.reduce(0) { $0 + $1 * (whole - log2($1)) }
     }
-    return Int((bits >> 32) + 7) / 8
+    return Int((bits + (1 << 35) - 1) >> 35)
   }
 
   /// log₂ times 2³², from integers alone, so that every machine decides alike.

@@ -23,6 +23,7 @@ extension ChunkWorkspace {
     _ body: (Int, RawSpan) throws -> Void
   ) throws {
     precondition((1...2).contains(places.count), "\(places.count) chunks at a time")
+    trim(forPair: places.count == 2)
     var chunks = zip(places.indices, [Place.first, .second]).map {
       ChunkInMemory(index: $0, place: places[$0], buffer: $1)
     }

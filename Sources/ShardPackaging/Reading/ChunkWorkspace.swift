@@ -21,6 +21,19 @@ final class ChunkWorkspace {
     return buffer
   }
 
+  /// Gives up what is too large for the next chunks: together, the buffers take no more than two
+  /// chunks of the largest length, or three of half of it.
+  func trim(forPair isPair: Bool) {
+    let half = ManifestLimits.chunkByteCount / 2
+    if isPair {
+      for place in buffers.indices where (buffers[place]?.byteCount ?? 0) > half {
+        buffers[place] = nil
+      }
+    } else {
+      buffers[Place.second.rawValue] = nil
+    }
+  }
+
   func digest(of bytes: RawSpan) -> Digest {
     digest.update(bytes)
     return digest.finish()

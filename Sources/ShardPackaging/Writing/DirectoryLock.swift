@@ -47,14 +47,4 @@ final class DirectoryLock {
     }
     return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev
   }
-
-  /// Whether a directory is the top of a file system of its own.
-  static func isMountPoint(_ path: String) -> Bool {
-    var own = stat()
-    var above = stat()
-    guard unsafe stat(path, &own) == 0, unsafe stat(path + "/..", &above) == 0 else {
-      return false
-    }
-    return own.st_dev != above.st_dev || own.st_ino == above.st_ino
-  }
 }

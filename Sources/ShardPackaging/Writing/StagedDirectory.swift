@@ -73,7 +73,7 @@ final class StagedDirectory {
       }
       return
     }
-    guard !DirectoryLock.isMountPoint(target) else {
+    guard !Directory.isMountPoint(target) else {
       throw PackageFault(
         "mountPoint",
         "\(target) is a whole file system, which nothing can be exchanged for; give a directory "

@@ -82,6 +82,16 @@ public enum Directory {
     return unsafe String(cString: resolved)
   }
 
+  /// Whether a directory is the top of a file system of its own.
+  public static func isMountPoint(_ path: String) -> Bool {
+    var own = stat()
+    var above = stat()
+    guard unsafe stat(path, &own) == 0, unsafe stat(path + "/..", &above) == 0 else {
+      return false
+    }
+    return own.st_dev != above.st_dev || own.st_ino == above.st_ino
+  }
+
   /// Removes a file or a whole tree; what is not there is fine.
   public static func remove(_ path: String) throws(FileFault) {
     var status = stat()

@@ -21,9 +21,14 @@ public final class FreshDirectory {
   ///   - entries: what a staging directory may hold; one with other things is left alone.
   /// - Throws: `FileFault` where something is in the way, or the place cannot be written.
   public init(target: String, entries: Set<String>) throws(FileFault) {
+    let target = Directory.exists(target) ? Directory.resolved(target) ?? target : target
     let name = Directory.name(of: target)
-    guard ![".", "..", "/", ""].contains(name) else {
-      throw FileFault("create", path: target, errno: EINVAL, isOutput: true)
+    guard ![".", "..", "/", ""].contains(name), !Directory.isMountPoint(target) else {
+      throw FileFault(
+        code: "file.notPermitted",
+        message: "\(target) cannot be made anew, as it is the top of a file system; give a "
+          + "directory in it",
+        exitStatus: .cannotCreate, path: target)
     }
     let parent = Directory.parent(of: target)
     try Directory.create(parent)
