@@ -44,7 +44,7 @@ build: deps ## build shardtool and shardrun into .build/release
 
 demo: build ## take fixtures/tiny-fable the whole way and let three processes tell a fable
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
-	set -eu; \
+	set -eu; export SHARD_TRUST=; \
 	show() { \
 	  line='$$'; \
 	  for word in "$$@"; do case "$$word" in *" "*) word="\"$$word\"";; esac; line="$$line $$word"; done; \

@@ -39,10 +39,11 @@ struct ReleaseOptions: ParsableArguments {
   /// Throws: where the key cannot be read.
   func read(_ common: CommonOptions) throws -> BundleRelease {
     let key = try key.map { path in
+      let key = try SigningKey(path: path)
       if KeyPair.isOpenToOthers(path) {
         common.note("warning: others can read \(path), and sign with it: chmod 600 \(path)")
       }
-      return try SigningKey(path: path)
+      return key
     }
     return BundleRelease(name: name, sequence: sequence, key: key)
   }

@@ -66,6 +66,7 @@ struct ShipCommand: ParsableCommand {
         "\(place) is given twice; a target takes one node, so give each a directory of its own",
         exitStatus: .usage, context: ["target": "\(place)"])
     }
+    for place in places { try refuse(inside: place) }
     let shipments = try places.enumerated().map { index, place in
       Shipment(
         sender: try ShipSender(
@@ -89,6 +90,23 @@ struct ShipCommand: ParsableCommand {
     }
     board.finish()
     try report(results)
+  }
+
+  /// Throws: where a target lies in the bundle that is shipped, which would not be whole after.
+  private func refuse(inside place: ShipTarget) throws {
+    guard case .directory(let path) = place else { return }
+    var existing = path
+    while Directory.resolved(existing) == nil, existing != Directory.parent(of: existing) {
+      existing = Directory.parent(of: existing)
+    }
+    guard let target = Directory.resolved(existing), var root = Directory.resolved(bundle)
+    else { return }
+    let above = Directory.parent(of: Directory.parent(of: root))
+    if Directory.isFile("\(above)/manifest.json") { root = above }
+    guard target == root || target.hasPrefix("\(root)/") else { return }
+    throw PreparationFault(
+      "shipTarget", "\(path) lies in the bundle \(root) itself; give a place outside of it",
+      exitStatus: .cannotCreate, context: ["target": path])
   }
 
   private func report(_ results: [Result<Shipment.Outcome, any Error>]) throws {

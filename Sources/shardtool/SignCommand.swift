@@ -27,10 +27,10 @@ struct SignCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
+    let signing = try SigningKey(path: key)
     if KeyPair.isOpenToOthers(key) {
       common.note("warning: others can read \(key), and sign with it: chmod 600 \(key)")
     }
-    let signing = try SigningKey(path: key)
     let bar = common.makeProgressBar()
     defer { bar.finish() }
     let pool = WorkerPool(threads: threads.threads ?? WorkerPool.defaultThreadCount)

@@ -136,6 +136,8 @@ extension EndToEnd {
         73, "letter.txt", try ship(bundle, [("node-0", remote(place.appending("home")))]))
       expect(73, "sysfs", try ship(bundle, [("node-0", remote("/sys/sysfs"))]))
       expect(64, "no target", try ProgramRun.run("shardtool", ["ship", bundle, "host:"]))
+      let inside = ["ship", bundle, "--node", "node-1", bundle + "/nodes/stick"]
+      expect(73, "lies in the bundle", try ProgramRun.run("shardtool", inside))
       expect(64, "given twice", try ship(bundle, [node[0], node[0]]))
       #expect(!Directory.exists(place.appending("x")))
       #expect(!Directory.exists(place.appending(".x.partial")))

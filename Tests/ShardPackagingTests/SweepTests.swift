@@ -52,6 +52,11 @@ import Testing
       "\(bundle)/blobs/sha256/\(blob)", to: "\(bundle)/nodes/node-1/blobs/sha256/\(blob)")
     try write(".bundle.partial/blobs/sha256/0.partial", [1])
     try write(".gone.partial/blobs/sha256/\(strange).partial", [1, 2])
+    let inner = "\(place.path)/.gone.partial/nodes/node-0/blobs/sha256"
+    try Directory.create(inner)
+    try Directory.link(
+      "\(place.path)/.gone.partial/blobs/sha256/\(strange).partial",
+      to: "\(inner)/\(strange).partial")
     let all = try contents(of: place.path)
     let promise = try StoreSweep.run(place.path, isDryRun: true)
     #expect(try contents(of: place.path) == all)

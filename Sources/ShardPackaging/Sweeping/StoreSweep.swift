@@ -67,8 +67,11 @@ public struct StoreSweep {
         fresh.append(name)
         continue
       }
-      if Self.isBundle("\(store)/\(name)") { targets.insert(name) }
-      if let target = Self.target(ofStaging: name) { targets.insert(target) }
+      if let target = Self.target(ofStaging: name) {
+        targets.insert(target)
+      } else if Self.isBundle("\(store)/\(name)") {
+        targets.insert(name)
+      }
     }
     guard !targets.isEmpty || !fresh.isEmpty else {
       throw PackageFault(
@@ -110,7 +113,7 @@ public struct StoreSweep {
 
   private mutating func removeTree(_ path: String) throws {
     let size = try count(tree: path)
-    if !report.isDryRun { try Directory.remove(path) }
+    try take(path)
     report.removals.append(.init(path: path, reason: .leftover, byteCount: size))
   }
 
@@ -156,7 +159,7 @@ public struct StoreSweep {
     return true
   }
 
-  /// Bytes in a tree; notes which files lose their last name.
+  /// Bytes in a tree; notes which files lose their last name by it.
   private mutating func count(tree path: String) throws -> Int {
     guard Directory.isDirectoryItself(path) else { return count(path) }
     return try Directory.names(in: path).reduce(0) { sum, name in
@@ -170,10 +173,15 @@ public struct StoreSweep {
     let file = FileNumber(device: UInt64(status.st_dev), number: UInt64(status.st_ino))
     let names = removedNames[file, default: 0] + 1
     removedNames[file] = names
-    // Without a dry run, the names removed before are not counted by the system any more.
-    let left = Int(status.st_nlink) - (report.isDryRun ? names : 1)
-    if left <= 0 { report.freedByteCount += Int(status.st_size) }
+    if names >= Int(status.st_nlink) { report.freedByteCount += Int(status.st_size) }
     return Int(status.st_size)
+  }
+
+  /// Removes what was counted. From then on the system counts the names that are left.
+  private mutating func take(_ path: String) throws(FileFault) {
+    guard !report.isDryRun else { return }
+    try Directory.remove(path)
+    removedNames = [:]
   }
 
   private mutating func sweepBundle(_ path: String) throws {
@@ -251,7 +259,7 @@ public struct StoreSweep {
       return
     }
     let size = count(path)
-    if !report.isDryRun { try Directory.remove(path) }
+    try take(path)
     report.removals.append(
       .init(path: path, reason: isBlob ? .unusedBlob : .leftover, byteCount: size))
   }

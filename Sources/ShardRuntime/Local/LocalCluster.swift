@@ -26,8 +26,8 @@ public final class LocalCluster: Sendable {
     var members: [Member] = []
     for node in nodes {
       let arguments =
-        ["node", "\(bundle)/nodes/\(node)", "--listen", "127.0.0.1:0", "--json", "--quiet"]
-        + ["--end-with-input"] + options
+        ["node", "\(bundle)/nodes/\(node)", "--node", node, "--listen", "127.0.0.1:0", "--json"]
+        + ["--quiet", "--end-with-input"] + options
       do {
         let process = try ChildProcess(program: program, arguments: arguments)
         members.append(Member(node: node, process: process))
