@@ -46,7 +46,6 @@ CK_INLINE ck_columns columns_at(const ck_activations *q, ptrdiff_t row, ptrdiff_
                         .sum_stride = q->blocks};
   }
   return (ck_columns){.codes = q->codes + code,
-                      .raised = q->raised_codes + code,
                       .sums = q->sums + 2 * at,
                       .offsets = q->offsets + 2 * at,
                       .stride = q->code_stride,

@@ -17,7 +17,6 @@ typedef double v16d __attribute__((vector_size(128)));
 // The activations of one block of 32 columns, and the strides to those of the next tokens.
 typedef struct ck_columns {
   int8_t *codes;
-  uint8_t *raised;
   int16_t *sums;
   int32_t *offsets;
   ptrdiff_t stride;
