@@ -4,3 +4,4 @@
 #include "ck_pool.h"
 #include "ck_quantize.h"
 #include "ck_sha256.h"
+#include "ck_wire.h"

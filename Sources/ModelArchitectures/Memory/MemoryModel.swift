@@ -72,9 +72,13 @@ public struct MemoryModel: Sendable {
 
   /// How keys and values are kept: as 32-bit floats where no weight is quantized (the parity
   /// path), as 16-bit floats otherwise.
-  public var cacheFormat: CacheFormat {
-    let isQuantized = tensors.values.contains { $0.scheme.format.needsQuantizedActivations }
-    return isQuantized ? .f16 : .f32
+  public var cacheFormat: CacheFormat { isQuantized ? .f16 : .f32 }
+
+  /// How hidden states stand between layers: untouched where no weight is quantized.
+  public var hiddenFormat: HiddenFormat { isQuantized ? .half : .f32 }
+
+  private var isQuantized: Bool {
+    tensors.values.contains { $0.scheme.format.needsQuantizedActivations }
   }
 
   /// Positions that a layer's cache holds: the context, or what a window needs while a chunk of

@@ -72,7 +72,8 @@ public struct CheckpointFootprint: FootprintSource {
       headActivationBytes: activations(holdsHead: true) - withoutHead,
       loadBufferBytes: ProcessBytes.loadBufferBytes(
         threads: settings.threads, numbers: largestNumberPlane),
-      runtimeBytes: ProcessBytes.runtimeBytes(settings, hiddenSize: facts.hiddenSize))
+      runtimeBytes: ProcessBytes.runtimeBytes(settings, hiddenSize: facts.hiddenSize),
+      hiddenStateBytes: memory.hiddenFormat.byteCount(columns: facts.hiddenSize))
   }
 
   /// Bytes of the largest plane of numbers of several bytes, which may be stored with their bytes

@@ -107,12 +107,15 @@ public struct ModelFootprint: Sendable, Equatable {
   public var loadBufferBytes: Int
   /// The process itself: program, libraries, stacks, frames.
   public var runtimeBytes: Int
+  /// A token's hidden state on its way between nodes.
+  public var hiddenStateBytes: Int
 
+  /// - Parameter hiddenStateBytes: nil for four bytes an element.
   public init(
     facts: ModelFacts, settings: PlanSettings, embedding: ComponentFootprint,
     layers: [ComponentFootprint], head: ComponentFootprint, sharedBytes: Int,
     tokenizerBytes: Int, activationBytes: Int, headActivationBytes: Int, loadBufferBytes: Int,
-    runtimeBytes: Int
+    runtimeBytes: Int, hiddenStateBytes: Int? = nil
   ) {
     self.facts = facts
     self.settings = settings
@@ -125,6 +128,7 @@ public struct ModelFootprint: Sendable, Equatable {
     self.headActivationBytes = headActivationBytes
     self.loadBufferBytes = loadBufferBytes
     self.runtimeBytes = runtimeBytes
+    self.hiddenStateBytes = hiddenStateBytes ?? 4 * facts.hiddenSize
   }
 
   /// Bytes of all weights, tied ones once.

@@ -50,7 +50,7 @@ package struct CostModel: Sendable {
     accelerators = cluster.nodes.map { profile in
       Self.node(profile.accelerator, footprint, workload, chunkTokens: chunkTokens)
     }
-    let stateBytes = footprint.facts.hiddenSize * 4
+    let stateBytes = footprint.hiddenStateBytes
     func times(_ bytes: Int) -> [[Double]] {
       cluster.nodes.indices.map { source in
         cluster.nodes.indices.map { target in

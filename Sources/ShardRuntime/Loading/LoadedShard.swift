@@ -21,6 +21,8 @@ public final class LoadedShard: Sendable {
   public let dimensions: ModelDimensions
   public let compute: ComputeContext
   public let memory: MemoryModel
+  /// How hidden states stand between layers, on this node and on its way to others.
+  public let hiddenFormat: HiddenFormat
   /// What this node takes in memory with this process's threads.
   public let ledger: MemoryLedger
   /// Stored bytes of weights that decoding one token reads on this node.
@@ -54,6 +56,7 @@ public final class LoadedShard: Sendable {
     dimensions = architecture.dimensions
     self.compute = compute
     memory = try MemoryModel(architecture: architecture, tensors: package.tensors)
+    hiddenFormat = memory.hiddenFormat
     ledger = MemoryLedger(
       package: package, node: planned, memory: memory, threads: compute.pool.threads)
     try ledger.require(allowance, node: node)
@@ -98,7 +101,7 @@ public final class LoadedShard: Sendable {
         node: node, nodeNames: plan.nodes.map(\.name), bundleID: bundleID, layers: layers,
         layerCount: dimensions.layerCount, holdsEmbedding: holdsEmbedding, holdsHead: holdsHead,
         hiddenSize: hiddenSize, vocabularySize: vocabularySize, context: plan.settings.context,
-        prefillChunk: plan.settings.prefillChunk),
+        prefillChunk: plan.settings.prefillChunk, hiddenFormat: hiddenFormat),
       executors: (0..<plan.settings.sequences).map { _ in makeSession() },
       ledgerBytes: ledger.total)
   }

@@ -61,6 +61,7 @@ public final class ShardSession: StageExecutor, Sendable {
     }
     embedding.embed(
       ids, firstPosition: firstPosition, pass: pass(ids.count, at: firstPosition), into: hidden)
+    shard.compute.round(hidden, to: shard.hiddenFormat, rows: ids.count)
   }
 
   /// Runs this node's blocks over `rows` tokens that follow on what the caches hold.
@@ -70,6 +71,7 @@ public final class ShardSession: StageExecutor, Sendable {
     let pass = pass(rows, at: firstPosition)
     for (block, cache) in zip(shard.blocks, caches) {
       block.forward(hidden, pass: pass, cache: cache)
+      shard.compute.round(hidden, to: shard.hiddenFormat, rows: rows)
     }
   }
 

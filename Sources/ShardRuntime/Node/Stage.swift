@@ -101,10 +101,12 @@ public final class Stage: @unchecked Sendable {
       request: message.request, sequence: message.sequence, layersDone: message.layersDone,
       firstPosition: message.firstPosition, rows: message.rows, output: message.output)
     try check(plan)
-    let expected = message.rows * description.hiddenSize * MemoryLayout<Float>.size
-    guard message.hiddenByteCount == expected else {
+    let expected =
+      message.rows * description.hiddenFormat.byteCount(columns: description.hiddenSize)
+    guard message.format == description.hiddenFormat, message.hiddenByteCount == expected else {
       throw PayloadReader.malformed(
-        "\(message.hiddenByteCount) bytes of hidden states where \(expected) are due")
+        "\(message.hiddenByteCount) bytes of \(message.format) hidden states where \(expected) of "
+          + "\(description.hiddenFormat) are due")
     }
     let start = Monotonic.now()
     message.copyHidden(into: hidden)
@@ -128,7 +130,8 @@ public final class Stage: @unchecked Sendable {
     guard description.holdsHead else {
       return StepMessage(
         request: pass.request, sequence: pass.sequence, layersDone: description.layers.upperBound,
-        firstPosition: pass.firstPosition, rows: pass.rows, output: pass.output, hidden: hidden)
+        firstPosition: pass.firstPosition, rows: pass.rows, output: pass.output, hidden: hidden,
+        format: description.hiddenFormat)
     }
     try answer(pass, emit)
     return nil

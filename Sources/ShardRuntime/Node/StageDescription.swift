@@ -1,4 +1,5 @@
 import TensorCore
+import TensorKernels
 
 /// The computations of one node on one sequence; `ShardSession` does them with a real model.
 ///
@@ -46,11 +47,13 @@ public struct StageDescription: Sendable, Equatable {
   public var context: Int
   /// Most rows of one pass.
   public var prefillChunk: Int
+  /// What travels between nodes.
+  public var hiddenFormat: HiddenFormat
 
   public init(
     node: String, nodeNames: [String], bundleID: String, layers: Range<Int>, layerCount: Int,
     holdsEmbedding: Bool, holdsHead: Bool, hiddenSize: Int, vocabularySize: Int, context: Int,
-    prefillChunk: Int
+    prefillChunk: Int, hiddenFormat: HiddenFormat
   ) {
     self.node = node
     self.nodeNames = nodeNames
@@ -63,5 +66,6 @@ public struct StageDescription: Sendable, Equatable {
     self.vocabularySize = vocabularySize
     self.context = context
     self.prefillChunk = prefillChunk
+    self.hiddenFormat = hiddenFormat
   }
 }

@@ -1,5 +1,6 @@
 import ShardTransport
 import StrictJSON
+import TensorKernels
 
 /// Messages that make and watch over a ring; their payload is JSON.
 enum ControlMessage: Sendable, Equatable {
@@ -39,7 +40,7 @@ enum ControlMessage: Sendable, Equatable {
     var address: HostPort
   }
 
-  static let protocolVersion = 1
+  static let protocolVersion = 2
 
   private enum Kind: UInt8 {
     case hello = 16
@@ -196,10 +197,14 @@ extension StageDescription {
       "head": .bool(holdsHead), "hidden_size": .integer(Int64(hiddenSize)),
       "vocabulary_size": .integer(Int64(vocabularySize)), "context": .integer(Int64(context)),
       "prefill_chunk": .integer(Int64(prefillChunk)),
+      "hidden_format": .string(hiddenFormat.rawValue),
     ]
   }
 
   fileprivate init(_ fields: MessageFields) throws(RuntimeFault) {
+    guard let format = HiddenFormat(rawValue: try fields.string("hidden_format")) else {
+      throw PayloadReader.malformed("its hidden_format is unknown")
+    }
     self.init(
       node: try fields.string("node"), nodeNames: try fields.strings("nodes"),
       bundleID: try fields.string("bundle"), layers: try fields.range("layers"),
@@ -207,7 +212,8 @@ extension StageDescription {
       holdsEmbedding: try fields.bool("embedding"), holdsHead: try fields.bool("head"),
       hiddenSize: try fields.integer("hidden_size"),
       vocabularySize: try fields.integer("vocabulary_size"),
-      context: try fields.integer("context"), prefillChunk: try fields.integer("prefill_chunk"))
+      context: try fields.integer("context"), prefillChunk: try fields.integer("prefill_chunk"),
+      hiddenFormat: format)
   }
 }
 

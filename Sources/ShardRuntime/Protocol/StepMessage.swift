@@ -1,11 +1,13 @@
 import ShardTransport
 import TensorCore
+import TensorKernels
 
 /// Hidden states of consecutive tokens on their way along the ring, with what is wanted of them.
 ///
 /// On the wire, little-endian: request u32, sequence u16, layers done u16, first position u32,
-/// rows u32, output u8, encoding u8 (0: f32), 2 zero bytes; then for output 1 temperature f32,
-/// top k u32, top p f32, seed u64, step u32, for output 3 a target i32 for each row; then the rows.
+/// rows u32, output u8, encoding u8 (0: f32, 1: half), 2 zero bytes; then for output 1 temperature
+/// f32, top k u32, top p f32, seed u64, step u32, for output 3 a target i32 for each row; then the
+/// rows.
 struct StepMessage: Sendable, Equatable {
   static let kind: UInt8 = 64
 
@@ -18,7 +20,9 @@ struct StepMessage: Sendable, Equatable {
   var firstPosition: Int
   var rows: Int
   var output: StepOutput
-  /// Little-endian f32, row after row, from `hiddenOffset` on.
+  /// What the rows are in.
+  var format: HiddenFormat
+  /// Row after row in `format`, from `hiddenOffset` on.
   private(set) var payload: [UInt8]
   private let hiddenOffset: Int
 
@@ -27,7 +31,7 @@ struct StepMessage: Sendable, Equatable {
 
   init(
     request: UInt32, sequence: Int, layersDone: Int, firstPosition: Int, rows: Int,
-    output: StepOutput, hidden: Matrix
+    output: StepOutput, hidden: Matrix, format: HiddenFormat
   ) {
     self.request = request
     self.sequence = sequence
@@ -35,22 +39,24 @@ struct StepMessage: Sendable, Equatable {
     self.firstPosition = firstPosition
     self.rows = rows
     self.output = output
+    self.format = format
     payload = []
-    payload.reserveCapacity(Self.headerBytes + rows * (4 + 4 * hidden.columns))
+    payload.reserveCapacity(
+      Self.headerBytes + rows * (4 + format.byteCount(columns: hidden.columns)))
     payload.append(little: request)
     payload.append(little: UInt16(sequence))
     payload.append(little: UInt16(layersDone))
     payload.append(little: UInt32(firstPosition))
     payload.append(little: UInt32(rows))
+    payload += [output.code, format.code, 0, 0]
     Self.append(output, to: &payload)
     hiddenOffset = payload.count
     for row in 0..<rows {
-      hidden.withRow(row) { payload.append(floats: $0) }
+      hidden.withRow(row) { format.append($0, to: &payload) }
     }
   }
 
   private static func append(_ output: StepOutput, to payload: inout [UInt8]) {
-    payload += [output.code, 0, 0, 0]
     switch output {
     case .nothing, .logits: break
     case .sample(let parameters, let step):
@@ -75,9 +81,11 @@ struct StepMessage: Sendable, Equatable {
     firstPosition = Int(try reader.integer(UInt32.self))
     rows = Int(try reader.integer(UInt32.self))
     let code = try reader.integer(UInt8.self)
-    guard try reader.integer(UInt8.self) == 0, try reader.integer(UInt16.self) == 0 else {
-      throw PayloadReader.malformed("hidden states in an unknown encoding")
-    }
+    let encoding = try reader.integer(UInt8.self)
+    guard let format = HiddenFormat.allCases.first(where: { $0.code == encoding }),
+      try reader.integer(UInt16.self) == 0
+    else { throw PayloadReader.malformed("hidden states in an unknown encoding") }
+    self.format = format
     output = try Self.readOutput(code, rows: rows, &reader)
     payload = frame.payload
     hiddenOffset = reader.offset
@@ -112,20 +120,25 @@ struct StepMessage: Sendable, Equatable {
 
   /// Writes the rows into a matrix.
   ///
-  /// Precondition: `hiddenByteCount` is 4 × rows × columns, and the matrix has so many rows.
+  /// Precondition: `hiddenByteCount` is that of rows × columns in `format`, and the matrix has so
+  /// many rows.
   func copyHidden(into hidden: Matrix) {
-    let rowBytes = hidden.columns * MemoryLayout<Float>.size
+    let rowBytes = format.byteCount(columns: hidden.columns)
     precondition(hiddenByteCount == rows * rowBytes, "rows of another width")
     for row in 0..<rows {
       let first = hiddenOffset + row * rowBytes
-      hidden.withMutableRow(row) { destination in
-        unsafe payload.withUnsafeBytes { source in
-          unsafe destination.withUnsafeMutableBytes { target in
-            unsafe target.copyMemory(
-              from: UnsafeRawBufferPointer(rebasing: source[first..<first + rowBytes]))
-          }
-        }
+      hidden.withMutableRow(row) { target in
+        format.read(payload.span.extracting(first..<first + rowBytes), into: &target)
       }
+    }
+  }
+}
+
+extension HiddenFormat {
+  fileprivate var code: UInt8 {
+    switch self {
+    case .f32: 0
+    case .half: 1
     }
   }
 }

@@ -65,7 +65,7 @@ enum RingCoverage {
       guard stage.bundleID == first.bundleID, stage.nodeNames == first.nodeNames,
         stage.layerCount == first.layerCount, stage.hiddenSize == first.hiddenSize,
         stage.vocabularySize == first.vocabularySize, stage.context == first.context,
-        stage.prefillChunk == first.prefillChunk
+        stage.prefillChunk == first.prefillChunk, stage.hiddenFormat == first.hiddenFormat
       else { throw mismatch(stage, "has another plan than \(first.node)") }
       guard stage.layers.lowerBound == next else {
         throw mismatch(stage, "begins with layer \(stage.layers.lowerBound) where \(next) is due")

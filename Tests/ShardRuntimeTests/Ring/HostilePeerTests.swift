@@ -16,11 +16,11 @@ import Testing
   private var hello: Frame {
     frame(
       16,
-      #"{"protocol":1,"role":"coordinator","run":"r1","bundle":"bundle-1","from":"node-0","#
+      #"{"protocol":2,"role":"coordinator","run":"r1","bundle":"bundle-1","from":"node-0","#
         + #""to":"node-1"}"#)
   }
 
-  private var probe: Frame { frame(22, #"{"protocol":1}"#) }
+  private var probe: Frame { frame(22, #"{"protocol":2}"#) }
 
   private var join: Frame { frame(18, #"{"previous":"node-0","next":null}"#) }
 
@@ -106,9 +106,9 @@ import Testing
     #expect(code(hello, step()) == "runtime.unexpectedMessage")
     #expect(code(probe, probe) == "runtime.unexpectedMessage")
     #expect(code(hello, probe) == "runtime.unexpectedMessage")
-    #expect(code(frame(22, #"{"protocol":2}"#)) == "runtime.protocolVersion")
+    #expect(code(frame(22, #"{"protocol":1}"#)) == "runtime.protocolVersion")
     #expect(code(frame(16, "{")) == "runtime.malformedMessage")
-    #expect(code(frame(16, #"{"protocol":2}"#)) == "runtime.protocolVersion")
+    #expect(code(frame(16, #"{"protocol":1}"#)) == "runtime.protocolVersion")
     #expect(code(frame(33, "{}")) == "runtime.malformedMessage")
     #expect(
       code(hello, frame(18, #"{"previous":"node-0","next":7}"#)) == "runtime.malformedMessage")

@@ -104,7 +104,7 @@ struct TinyPlan {
       layers: bounds[index]..<bounds[index + 1], layerCount: Self.layerCount,
       holdsEmbedding: index == 0, holdsHead: index == cuts.count,
       hiddenSize: TinyModel.hiddenSize, vocabularySize: TinyModel.vocabularySize, context: 64,
-      prefillChunk: prefillChunk)
+      prefillChunk: prefillChunk, hiddenFormat: .f32)
   }
 
   func stage(_ index: Int, delay: Duration? = nil) -> Stage {
