@@ -9,6 +9,10 @@ BIN := .build/release
 DEMO := .build/demo
 DEB := pkg-config libzstd-dev libssl-dev libopenmpi-dev openmpi-bin
 BREW := pkgconf zstd openssl@3 open-mpi
+# MPI where the system has it, looked up when a target runs.
+TRAITS = $(shell pkg-config --exists ompi-c 2>/dev/null && echo --traits MPI)
+BUILD = $(SWIFT) build -c release $(TRAITS)
+TEST = $(SWIFT) test -c release $(TRAITS) --skip-build
 PEERS := openssh-server openssh-client docker-registry skopeo
 COVERED := Checkpoints ShardPackaging ShardPlanning
 CODE := Package.swift Sources Tests
@@ -40,7 +44,7 @@ deps-test: ## install what tests run beside our programs: an SSH server, a regis
 	$(MAKE) deps DEB="$(DEB) $(PEERS)"
 
 build: deps ## build shardtool and shardrun into .build/release
-	$(SWIFT) build -c release
+	$(BUILD)
 
 demo: build ## take fixtures/tiny-fable the whole way and let three processes tell a fable
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
@@ -58,8 +62,8 @@ demo: build ## take fixtures/tiny-fable the whole way and let three processes te
 	  --prompt "Once upon a time there was a"
 
 test: deps ## build everything and run all tests
-	$(SWIFT) build -c release --build-tests
-	$(SWIFT) test -c release --skip-build
+	$(BUILD) --build-tests
+	$(TEST)
 
 check: lint test ## what a change has to pass
 
@@ -79,15 +83,15 @@ bench: build ## measure kernels, worker pool, loading and generation on this mac
 	show shardrun bench $(DEMO)/bundles --local
 
 predictions: deps ## measure how well plans predict: minutes, on a machine that does nothing else
-	$(SWIFT) build -c release --build-tests
-	SHARD_MEASURE=1 $(SWIFT) test -c release --skip-build --filter Predictions
+	$(BUILD) --build-tests
+	SHARD_MEASURE=1 $(TEST) --filter Predictions
 
 crash-trials: deps-test ## 20 kills and 20 full disks each for pack, ship and gc; broken connections
-	$(SWIFT) build -c release --build-tests
-	SHARD_TRIALS=20 $(SWIFT) test -c release --skip-build --filter 'CrashTrials|BrokenShips'
+	$(BUILD) --build-tests
+	SHARD_TRIALS=20 $(TEST) --filter 'CrashTrials|BrokenShips'
 
 fuzz: deps ## feed hostile bytes to the readers: make fuzz TARGET=manifest MINUTES=10
-	SHARD_FUZZ=1 $(SWIFT) build -c release --product shardfuzz --scratch-path .build/fuzz \
+	SHARD_FUZZ=1 $(BUILD) --product shardfuzz --scratch-path .build/fuzz \
 	  --sanitize fuzzer -Xswiftc -sanitize=fuzzer,address
 	Tests/Fuzz/fuzz.sh $(or $(MINUTES),1) $(TARGET)
 
@@ -111,9 +115,9 @@ fixtures: ## check the fixtures' digests
 
 coverage: deps ## line coverage of the modules that read what comes from outside: at least 90 %
 	rm -rf .build/coverage/profiles && mkdir -p .build/coverage/profiles
-	$(SWIFT) build -c release --build-tests --enable-code-coverage --scratch-path .build/coverage
+	$(BUILD) --build-tests --enable-code-coverage --scratch-path .build/coverage
 	LLVM_PROFILE_FILE="$(CURDIR)/.build/coverage/profiles/%m.profraw" \
-	  $(SWIFT) test -c release --skip-build --scratch-path .build/coverage
+	  $(TEST) --scratch-path .build/coverage
 	SWIFT="$(SWIFT)" sh Tests/coverage-report $(COVERED)
 
 clean: ## remove everything that was built

@@ -16,6 +16,7 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
   .product(name: "NIOPosix", package: "swift-nio"),
 ]
+let openMPI = Target.Dependency.target(name: "CMPI", condition: .when(traits: ["MPI"]))
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -39,6 +40,9 @@ let package = Package(
     .executable(name: "shardtool", targets: ["shardtool"]),
     .executable(name: "shardrun", targets: ["shardrun"]),
   ],
+  traits: [
+    .trait(name: "MPI", description: "shardrun --mpi, with Open MPI from the system")
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
@@ -53,6 +57,9 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", pkgConfig: "libcrypto",
       providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
+    .systemLibrary(
+      name: "CMPI", pkgConfig: "ompi-c",
+      providers: [.apt(["libopenmpi-dev"]), .brew(["open-mpi"])]),
 
     // ground
     library("StrictJSON"),
@@ -73,7 +80,7 @@ let package = Package(
         "Checkpoints", "COpenSSL", "CZstd", "ModelArchitectures", "Quantization", "ShardPlanning",
         "StrictJSON", "TensorCore", "TensorKernels",
       ]),
-    library("ShardTransport", ["StrictJSON", "TensorCore"] + nio),
+    library("ShardTransport", ["StrictJSON", "TensorCore"] + nio + [openMPI]),
     library("Tokenization", ["StrictJSON", "TensorCore"]),
 
     // arrows

@@ -60,7 +60,7 @@ import Testing
 
   @Test func makefileTargetsSayWhatTheyDo() throws {
     let makefile = try #require(Repository.file("Makefile"))
-    #expect(makefile.lines.count <= 125, "\(makefile.lines.count) lines")
+    #expect(makefile.lines.count <= 150, "\(makefile.lines.count) lines")
     let targets = makefile.lines.filter { line in
       guard let first = line.first, first.isLowercase, let colon = line.firstIndex(of: ":") else {
         return false

@@ -51,7 +51,7 @@ struct ChatCommand: ParsableCommand {
   func run() throws {
     let source = try template.map { (path: $0, text: try TextFile.read($0)) }
     let parsed = try source.map { try ChatTemplate($0.text, name: $0.path) }
-    try Interruption.guarded { interruption in
+    try Ranks.guarded(bundle.path, place, common) { interruption in
       var format: ChatFormat?
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,

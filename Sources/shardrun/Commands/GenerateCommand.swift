@@ -23,7 +23,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    try Interruption.guarded { interruption in
+    try Ranks.guarded(bundle.path, place, common) { interruption in
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,
         text: prompt.tokenIDs == nil ? .needed : .ifPossible)

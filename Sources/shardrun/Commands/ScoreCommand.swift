@@ -62,7 +62,7 @@ struct ScoreCommand: ParsableCommand {
 
   func run() throws {
     try refuseForeignFile()
-    try Interruption.guarded { interruption in
+    try Ranks.guarded(bundle.path, place, common) { interruption in
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,
         text: textFile != nil ? .needed : context != nil && bos == nil ? .ifPossible : .none)
@@ -75,9 +75,19 @@ struct ScoreCommand: ParsableCommand {
     }
   }
 
-  /// Logits replace logits, and no other file.
+  /// Logits replace logits, and no other file; a place that cannot be written is told at once.
   private func refuseForeignFile() throws {
-    guard let logits, Directory.isFile(logits) else { return }
+    guard let logits else { return }
+    let parent = Directory.parent(of: logits)
+    guard !Directory.exists(logits), Directory.exists(parent) else {
+      throw FileFault(
+        code: "score.noPlace",
+        message: Directory.exists(logits)
+          ? "\(logits) is a directory; give --logits a file"
+          : "\(parent), where \(logits) is to be, does not exist; make it or give another --logits",
+        exitStatus: .cannotCreate, path: logits)
+    }
+    guard Directory.isFile(logits) else { return }
     if let file = try? SafetensorsFile(path: logits), file.entries.map(\.name) == ["logits"] {
       return
     }

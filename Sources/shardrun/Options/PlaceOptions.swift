@@ -30,6 +30,13 @@ struct PlaceOptions: ParsableArguments {
       valueName: "name=HOST:PORT,..."))
   var peers: PeerList?
 
+  @Flag(
+    help: """
+      The processes that mpirun started: rank i is the plan's node i. Only rank 0 reads the \
+      prompt and prints.
+      """)
+  var mpi = false
+
   @Option(
     name: .customLong("prefill-chunk"),
     help: ArgumentHelp(
@@ -41,8 +48,8 @@ struct PlaceOptions: ParsableArguments {
   @OptionGroup var compute: ThreadOptions
 
   func validate() throws {
-    if local, peers != nil {
-      throw ValidationError("--local and --peers exclude each other.")
+    if [local, peers != nil, mpi].count(where: { $0 }) > 1 {
+      throw ValidationError("--local, --peers and --mpi exclude each other.")
     }
     if let prefillChunk, prefillChunk < 1 {
       throw ValidationError("--prefill-chunk takes a positive number, not \(prefillChunk).")

@@ -24,7 +24,11 @@ struct Continuation {
     var output = StreamOutput()
     let printsIds = model.tokenizer == nil
     let isSilent = common.json
-    if !isSilent { output.write(echo) }
+    if !isSilent, !echo.isEmpty {
+      try model.limits.check(ids)
+      try model.limits.check(positions: ids.count)
+      output.write(echo)
+    }
     let result = try model.run {
       do {
         return try generator.generate(request) { step in

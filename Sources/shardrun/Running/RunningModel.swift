@@ -56,7 +56,9 @@ final class RunningModel {
     tokenizer = try Self.tokenizer(of: package, for: text, common)
     try check(package, tokenizer)
     let others = package.nodeNames.filter { $0 != package.node }
-    let peers = try Self.peers(of: package, path, place, others)
+    let job = try place.mpi ? Ranks.job(for: package) : nil
+    let peers = try job.map { Ranks.addresses(of: others, $0) }
+      ?? Self.peers(of: package, path, place, others)
     let cluster =
       try peers == nil && !others.isEmpty
       ? LocalCluster(
@@ -77,8 +79,9 @@ final class RunningModel {
         ?? cluster?.addresses(isInterrupted: { interruption.isRequested }) ?? []
       var options = InferencePipeline.Options()
       options.prefillChunk = place.prefillChunk
+      try job?.waitForOthers(isInterrupted: { interruption.isRequested })
       pipeline = try InferencePipeline(
-        stage: shard.makeStage(), peers: addresses, options: options)
+        stage: shard.makeStage(), peers: addresses, options: options, transport: job?.transport)
       try package.recordSequence()
     } catch {
       let reason = cluster?.explain(error) ?? error
