@@ -10,17 +10,37 @@ public enum TwoDigests {
   ///
   /// Precondition: `isSupported`.
   public static func of(_ first: RawSpan, _ second: RawSpan) -> (first: [UInt8], second: [UInt8]) {
-    precondition(isSupported, "this processor has no instructions for SHA-256")
-    var digests = (ck_sha256(), ck_sha256())
-    unsafe ck_sha256_start(&digests.0)
-    unsafe ck_sha256_start(&digests.1)
-    unsafe first.withUnsafeBytes { first in
-      unsafe second.withUnsafeBytes { second in
-        unsafe ck_sha256_update(
-          &digests.0, first.baseAddress, first.count, &digests.1, second.baseAddress, second.count)
+    var pair = Pair()
+    pair.append(first, second)
+    return pair.finish()
+  }
+
+  /// The digests of two messages that arrive piece by piece.
+  public struct Pair {
+    private var digests = (ck_sha256(), ck_sha256())
+
+    /// Precondition: `isSupported`.
+    public init() {
+      precondition(isSupported, "this processor has no instructions for SHA-256")
+      unsafe ck_sha256_start(&digests.0)
+      unsafe ck_sha256_start(&digests.1)
+    }
+
+    /// Appends to both; pieces may be empty.
+    public mutating func append(_ first: RawSpan, _ second: RawSpan) {
+      unsafe first.withUnsafeBytes { first in
+        unsafe second.withUnsafeBytes { second in
+          unsafe ck_sha256_update(
+            &digests.0, first.baseAddress, first.count, &digests.1, second.baseAddress,
+            second.count)
+        }
       }
     }
-    return (finish(&digests.0), finish(&digests.1))
+
+    /// The digests of everything so far, 32 bytes each; nothing may follow.
+    public mutating func finish() -> (first: [UInt8], second: [UInt8]) {
+      (TwoDigests.finish(&digests.0), TwoDigests.finish(&digests.1))
+    }
   }
 
   private static func finish(_ digest: inout ck_sha256) -> [UInt8] {

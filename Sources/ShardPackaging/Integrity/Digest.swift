@@ -70,6 +70,12 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
     let both = TwoDigests.of(first, second)
     return (Digest(bytes: both.first), Digest(bytes: both.second))
   }
+
+  /// The digests of two messages that have arrived piece by piece.
+  static func pair(_ pieces: inout TwoDigests.Pair) -> (first: Digest, second: Digest) {
+    let both = pieces.finish()
+    return (Digest(bytes: both.first), Digest(bytes: both.second))
+  }
 }
 
 /// SHA-256 of bytes that arrive piece by piece.

@@ -32,10 +32,11 @@ enum BundleLayout {
       case BundleFiles.nodeDescriptor: return path
       case _ where isSmall(name) && Directory.isFileItself(path): continue
       case _ where isPartial(name) && Directory.isFileItself(path): continue
+      case _ where isLitter(name) && Directory.isFileItself(path): continue
       case "blobs" where Directory.isDirectoryItself(path):
         if let entry = try foreignBlob(in: path) { return entry }
       case BundleFiles.nodes where Directory.isDirectoryItself(path):
-        for node in try Directory.names(in: path) {
+        for node in try Directory.names(in: path) where !isLitter(node) {
           guard Directory.isDirectoryItself("\(path)/\(node)") else { return "\(path)/\(node)" }
           if let entry = try foreignNodeEntry(in: "\(path)/\(node)") { return entry }
         }
@@ -47,13 +48,18 @@ enum BundleLayout {
 
   private static func isSmall(_ name: String) -> Bool { BundleFiles.limit(ofSmall: name) != nil }
 
+  /// What file managers leave in every directory they show: nobody's loss.
+  private static func isLitter(_ name: String) -> Bool {
+    [".DS_Store", "Thumbs.db", "desktop.ini"].contains(name)
+  }
+
   static func isPartial(_ name: String) -> Bool { name.hasSuffix(".partial") }
 
   private static func foreignBlob(in directory: String) throws(FileFault) -> String? {
-    for name in try Directory.names(in: directory) {
+    for name in try Directory.names(in: directory) where !isLitter(name) {
       let path = "\(directory)/\(name)"
       guard name == "sha256", Directory.isDirectoryItself(path) else { return path }
-      for blob in try Directory.names(in: path) {
+      for blob in try Directory.names(in: path) where !isLitter(blob) {
         guard Digest(hexadecimal: blob) != nil || isPartial(blob),
           Directory.isFileItself("\(path)/\(blob)")
         else { return "\(path)/\(blob)" }
@@ -68,6 +74,7 @@ enum BundleLayout {
       switch name {
       case _ where isSmall(name) && Directory.isFileItself(path): continue
       case _ where isPartial(name) && Directory.isFileItself(path): continue
+      case _ where isLitter(name) && Directory.isFileItself(path): continue
       case "blobs" where Directory.isDirectoryItself(path):
         if let entry = try foreignBlob(in: path) { return entry }
       default: return path
