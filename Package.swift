@@ -16,6 +16,10 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
   .product(name: "NIOPosix", package: "swift-nio"),
 ]
+let tls: [Target.Dependency] = [
+  .product(name: "NIOSSL", package: "swift-nio-ssl"),
+  .product(name: "NIOTLS", package: "swift-nio"),
+]
 let openMPI = Target.Dependency.target(name: "CMPI", condition: .when(traits: ["MPI"]))
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
@@ -47,6 +51,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
   ],
   targets: [
@@ -80,7 +85,7 @@ let package = Package(
         "Checkpoints", "COpenSSL", "CZstd", "ModelArchitectures", "Quantization", "ShardPlanning",
         "StrictJSON", "TensorCore", "TensorKernels",
       ]),
-    library("ShardTransport", ["StrictJSON", "TensorCore"] + nio + [openMPI]),
+    library("ShardTransport", ["StrictJSON", "TensorCore"] + nio + tls + [openMPI]),
     library("Tokenization", ["StrictJSON", "TensorCore"]),
 
     // arrows
@@ -160,7 +165,7 @@ let package = Package(
         "Checkpoints", "ModelArchitectures", "Quantization", "ShardPreparation", "StrictJSON",
         "TensorCore", "TensorKernels",
       ]),
-    tests("ShardTransportTests", ["ShardTransport", "TensorCore"] + nio),
+    tests("ShardTransportTests", ["ShardPackaging", "ShardTransport", "TensorCore"] + nio),
     tests("TokenizationTests", ["StrictJSON", "TensorCore", "Tokenization"]),
     tests(
       "ShardRuntimeTests",

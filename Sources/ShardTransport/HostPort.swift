@@ -32,6 +32,13 @@ public struct HostPort: Sendable, Hashable, CustomStringConvertible {
     host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
   }
 
+  /// Whether only this machine can reach it: `localhost`, 127.0.0.0/8 and ::1.
+  public var isLoopback: Bool {
+    let numbers = host.split(separator: ".", omittingEmptySubsequences: false)
+    let isAddress = numbers.count == 4 && numbers.allSatisfy { UInt8($0) != nil }
+    return host == "localhost" || host == "::1" || isAddress && numbers[0] == "127"
+  }
+
   /// The longest name that DNS allows.
   private static let longestHost = 253
 

@@ -79,7 +79,10 @@ import Testing
     let first = encoder.encode(Frame(kind: 16))
     let second = encoder.encode(Frame(kind: 16))
     #expect(fault(Array("GET / HTTP/1.1\r\n".utf8))?.code == "transport.notANode")
-    #expect(fault([0x16])?.code == "transport.notANode")
+    #expect(fault([0x17 + 1])?.code == "transport.notANode")
+    // A TLS handshake, and a TLS alert.
+    #expect(fault([0x16, 3, 1])?.code == "transport.encryption")
+    #expect(fault([0x15])?.exitStatus == .notTrusted)
     #expect(fault([0x73, 0x68, 2])?.code == "transport.version")
     #expect(fault(second)?.code == "transport.sequence")
     #expect(fault(first + first)?.code == "transport.sequence")

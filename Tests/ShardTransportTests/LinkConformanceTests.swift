@@ -4,10 +4,14 @@ import Testing
 
 /// Every transport goes through this one suite.
 @Suite struct LinkConformanceTests {
-  static let kinds = ["loopback", "tcp"]
+  static let kinds = ["loopback", "tcp", "tls"]
 
   private func makeTransport(_ kind: String, timing: LinkTiming = LinkTiming()) -> any Transport {
-    kind == "tcp" ? TCPTransport(timing: timing) : LoopbackTransport(timing: timing)
+    switch kind {
+    case "tcp": TCPTransport(timing: timing)
+    case "tls": TCPTransport(timing: timing, identity: TestIdentity.first)
+    default: LoopbackTransport(timing: timing)
+    }
   }
 
   @Test(arguments: kinds) func framesArriveInOrderAndWhole(kind: String) throws {

@@ -14,8 +14,10 @@ private final class Echo: LinkHandler {
 
 @Suite struct RoundTripTests {
   /// The time of one hop and back, beside what it carries; printed, not judged: machines differ.
-  @Test(arguments: [8 << 10, 4 << 20]) func loopbackRoundTrip(size: Int) throws {
-    let transport = TCPTransport()
+  @Test(arguments: [8 << 10, 4 << 20], [false, true])
+  func loopbackRoundTrip(size: Int, isEncrypted: Bool) throws {
+    let identity = isEncrypted ? TestIdentity.first : nil
+    let transport = TCPTransport(identity: identity)
     defer { transport.shutdown() }
     let accepted = Recorder()
     let listener = try transport.listen(at: HostPort("127.0.0.1:0")) { link in
@@ -26,7 +28,7 @@ private final class Echo: LinkHandler {
     defer { listener.close() }
     let near = Recorder()
     near.consumesAtOnce = true
-    let client = TCPTransport()
+    let client = TCPTransport(identity: identity)
     defer { client.shutdown() }
     let link = try client.connect(to: listener.address, timeout: .seconds(1), handler: near)
     link.establish(LinkLimits(frame: 8 << 20))
@@ -42,8 +44,8 @@ private final class Echo: LinkHandler {
     times.sort()
     let micro = times.map { Quantity.fixed($0.inSeconds * 1e6, digits: 1) }
     print(
-      "round trip of \(Quantity.describe(bytes: size)) over TCP on this machine: median "
-        + "\(micro[repetitions / 2]) µs, best \(micro[0]) µs, p90 \(micro[repetitions * 9 / 10]) µs"
+      "round trip of \(Quantity.describe(bytes: size)) over \(isEncrypted ? "TLS" : "TCP") on this machine: "
+        + "median \(micro[repetitions / 2]) µs, best \(micro[0]) µs, p90 \(micro[repetitions * 9 / 10]) µs"
     )
     link.close()
   }

@@ -87,7 +87,7 @@ import Testing
   /// Variables of Package.swift that stand for products of other packages.
   private static let products = [
     "nio": ["NIOCore", "NIOPosix"], "logging": ["Logging"], "argumentParser": ["ArgumentParser"],
-    "subprocess": ["Subprocess"], "openMPI": ["CMPI"],
+    "subprocess": ["Subprocess"], "openMPI": ["CMPI"], "tls": ["NIOSSL", "NIOTLS"],
   ]
   /// What the functions of Package.swift add to every target of their kind.
   private static let implied = [

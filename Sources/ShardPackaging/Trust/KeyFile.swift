@@ -26,6 +26,16 @@ enum KeyFile {
       + "-----END \(kind.label)-----\n"
   }
 
+  /// The lines of a file that say something; nil where it is too long for keys.
+  static func lines(of path: String) throws(FileFault) -> [String]? {
+    let file = try InputFile(path: path)
+    guard file.byteCount <= limit else { return nil }
+    let text = String(decoding: try file.bytes(at: 0, count: file.byteCount), as: UTF8.self)
+    return text.split(whereSeparator: \.isNewline).map { line in
+      String(line.drop { $0 == " " || $0 == "\t" })
+    }.filter { !$0.isEmpty }
+  }
+
   /// The 32 bytes of the key.
   ///
   /// Throws: `FileFault` where the file cannot be read, `PackageFault` where it holds no such key.
@@ -37,14 +47,9 @@ enum KeyFile {
         "badKey", "\(path) \(problem)", exitStatus: exitStatus, context: ["file": path])
     }
     let wanted = kind == .privateKey ? "a private key" : "a public key"
-    let file = try InputFile(path: path)
-    guard file.byteCount <= limit else {
+    guard let lines = try lines(of: path) else {
       throw fault("is too long for a key; give \(wanted) that shardtool keygen has written")
     }
-    let text = String(decoding: try file.bytes(at: 0, count: file.byteCount), as: UTF8.self)
-    let lines = text.split(whereSeparator: \.isNewline).map { line in
-      String(line.drop { $0 == " " || $0 == "\t" })
-    }.filter { !$0.isEmpty }
     guard let first = lines.first, let last = lines.last, lines.count >= 3,
       first.hasPrefix("-----BEGIN ")
     else { throw fault("is no key; give \(wanted) that shardtool keygen has written") }

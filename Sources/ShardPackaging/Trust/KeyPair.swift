@@ -39,12 +39,12 @@ public struct KeyPair: Sendable {
     return status.st_mode & 0o077 != 0
   }
 
-  private static func isTaken(_ path: String) -> Bool {
+  static func isTaken(_ path: String) -> Bool {
     var status = stat()
     return unsafe lstat(path, &status) == 0
   }
 
-  private static func taken(_ path: String) -> PackageFault {
+  static func taken(_ path: String) -> PackageFault {
     PackageFault(
       "keyExists",
       "\(path) is there already, and a key that is lost cannot be made again; give another name",
@@ -52,7 +52,7 @@ public struct KeyPair: Sendable {
   }
 
   /// Writes beside the name and links the name to it, which fails where the name is taken.
-  private static func create(_ text: String, at path: String, mode: mode_t) throws {
+  static func create(_ text: String, at path: String, mode: mode_t) throws {
     let staging = "\(path).\(getpid()).partial"
     let descriptor = unsafe open(
       staging, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)

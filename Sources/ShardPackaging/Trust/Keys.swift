@@ -41,7 +41,7 @@ public struct PublicKey: Sendable, Hashable {
 
 /// A key that signs.
 public struct SigningKey: Sendable {
-  private let seed: [UInt8]
+  let seed: [UInt8]
   public let publicKey: PublicKey
 
   /// Throws: `PackageFault` where this OpenSSL cannot use the key.

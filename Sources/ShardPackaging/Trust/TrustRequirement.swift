@@ -121,7 +121,7 @@ public struct TrustRequirement: Sendable {
 
   /// `$VARIABLE/shardtool/NAME`, or the same below the home directory, which is that of HOME, else
   /// the one that the system knows of the user.
-  private static func place(
+  static func place(
     _ variable: String, _ fallback: String, _ name: String, _ environment: (String) -> String?
   ) -> String? {
     // By the XDG specification, paths that are not absolute do not count.

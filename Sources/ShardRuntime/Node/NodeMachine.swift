@@ -173,11 +173,14 @@ struct NodeMachine {
     }
     switch result {
     case .failure(let fault):
-      let message =
-        "\(description.node) cannot reach \(next.name): \(fault.message); give --peers addresses "
-        + "that are valid on all nodes"
+      var message = "\(description.node) cannot reach \(next.name): \(fault.message)"
+      if fault.exitStatus != .notTrusted {
+        message += "; give --peers addresses that are valid on all nodes"
+      }
       return end(
-        telling: Farewell("runtime.cannotReach", message, context: ["node": next.name]),
+        telling: Farewell(
+          "runtime.cannotReach", message, exitStatus: fault.exitStatus,
+          context: ["node": next.name]),
         because: message)
     case .success(let link):
       self.run?.downstream = link

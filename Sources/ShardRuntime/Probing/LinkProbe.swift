@@ -113,13 +113,19 @@ public final class LinkProbe: Sendable {
   }
 
   private func noAnswer(_ address: HostPort) -> RuntimeFault {
+    let closure = state.withLock { $0.closure }
     // A node that is busy says so.
-    if case .farewell(let farewell)? = state.withLock({ $0.closure }),
+    if case .farewell(let farewell)? = closure,
       farewell.code.hasPrefix("runtime.")
     {
       return RuntimeFault(
         String(farewell.code.dropFirst("runtime.".count)), farewell.message,
         exitStatus: farewell.exitStatus, context: ["address": "\(address)"])
+    }
+    if case .violated(_, let message)? = closure, closure?.isDistrust == true {
+      return RuntimeFault(
+        "notTrusted", "\(address): \(message)", exitStatus: .notTrusted,
+        context: ["address": "\(address)"])
     }
     return RuntimeFault(
       "noProbe",

@@ -191,6 +191,9 @@ private struct Greeter {
       link = try transport.connect(
         to: peer.address, timeout: left, handler: PeerHandler(state, own.linkLimits, index: index))
     } catch {
+      if error.exitStatus == .notTrusted {
+        throw RingState.distrusted(peer, "\(peer.name): \(error.message)")
+      }
       throw RuntimeFault(
         "unreachable",
         "\(peer.name) does not answer: \(error.message); start it there with shardrun node",

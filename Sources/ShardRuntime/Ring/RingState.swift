@@ -97,9 +97,19 @@ struct RingState {
     if case .farewell(let farewell) = closure, farewell.code.hasPrefix("runtime.") {
       return RuntimeFault(farewell, from: peer)
     }
+    if case .violated(_, let message) = closure, closure.isDistrust {
+      return distrusted(peer, "\(peer.name) at \(peer.address): \(message)")
+    }
     return RuntimeFault(
       "nodeLost",
       "lost \(peer.name) at \(peer.address): it \(closure); see that it runs, then try again",
+      context: ["node": peer.name, "address": "\(peer.address)"])
+  }
+
+  /// Why nothing is said to a peer, nor heard from it.
+  static func distrusted(_ peer: Peer, _ message: String) -> RuntimeFault {
+    RuntimeFault(
+      "notTrusted", message, exitStatus: .notTrusted,
       context: ["node": peer.name, "address": "\(peer.address)"])
   }
 

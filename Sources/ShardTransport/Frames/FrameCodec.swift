@@ -93,6 +93,10 @@ public struct FrameDecoder: Sendable {
   }
 
   private var unknownBeginning: TransportFault {
+    // The records of TLS begin with these.
+    if (0x14...0x17).contains(header[0]) {
+      return .oneSideIsEncrypted("the other side speaks TLS and this one does not")
+    }
     guard header.prefix(2).elementsEqual(FrameHeader.magic.prefix(header.count)) else {
       return TransportFault("notANode", "the other side does not speak the shard protocol")
     }

@@ -86,6 +86,7 @@ extension LinkClosure: CustomStringConvertible {
     case .broken(nil): "closed the connection"
     case .broken(let reason?): "lost the connection (\(reason))"
     case .silent(let time): "has been silent for \(Quantity.fixed(time.inSeconds, digits: 1)) s"
+    case .violated(_, let message) where isDistrust: "was turned away: \(message)"
     case .violated(_, let message): "broke the protocol: \(message)"
     case .closedHere: "was disconnected by this side"
     }

@@ -1,7 +1,10 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
+import NIOTLS
 
-/// Links over TCP: laptops on one network, processes on one machine.
+/// Links over TCP: laptops on one network, processes on one machine. With an identity they are
+/// encrypted, and both sides know each other before the first frame.
 ///
 /// One thread serves all links of a process.
 public final class TCPTransport: Transport {
@@ -9,18 +12,21 @@ public final class TCPTransport: Transport {
 
   private let group: MultiThreadedEventLoopGroup
   private let timing: LinkTiming
+  private let identity: TLSIdentity?
   /// Channels that are not yet closed.
   private let open = Monitor(0)
 
-  public init(timing: LinkTiming = LinkTiming()) {
+  /// - Parameter identity: nil speaks without encryption, with anybody.
+  public init(timing: LinkTiming = LinkTiming(), identity: TLSIdentity? = nil) {
     self.timing = timing
+    self.identity = identity
     group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
   }
 
   public func listen(
     at address: HostPort, handler: @escaping @Sendable (Link) -> (any LinkHandler)?
   ) throws(TransportFault) -> any Listener {
-    let (timing, open) = (timing, open)
+    let (timing, identity, open) = (timing, identity, open)
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 64)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -30,6 +36,10 @@ public final class TCPTransport: Transport {
         channel.eventLoop.makeCompletedFuture {
           let link = Link(remote: describe(channel.remoteAddress), timing: timing)
           guard let handler = handler(link) else { throw ChannelError.operationUnsupported }
+          // Frames wait behind it until the handshake is done.
+          if let identity {
+            try channel.pipeline.syncOperations.addHandler(identity.makeServerHandler())
+          }
           try attach(link, to: channel, handler, counting: open)
         }
       }
@@ -45,7 +55,7 @@ public final class TCPTransport: Transport {
   public func connect(
     to address: HostPort, timeout: Duration, handler: any LinkHandler
   ) throws(TransportFault) -> Link {
-    let (timing, open) = (timing, open)
+    let (timing, identity, open) = (timing, identity, open)
     // Nothing is read before the link is in place: several attempts may run for one name.
     let bootstrap = ClientBootstrap(group: group)
       .connectTimeout(.nanoseconds(timeout.inNanoseconds))
@@ -54,6 +64,10 @@ public final class TCPTransport: Transport {
       .channelOption(.autoRead, value: false)
     do {
       return try bootstrap.connect(host: address.host, port: address.port)
+        .flatMap { channel in
+          guard let identity else { return channel.eventLoop.makeSucceededFuture(channel) }
+          return shakeHands(as: identity, on: channel, within: timeout)
+        }
         .flatMapThrowing { channel in
           let link = Link(remote: "\(address)", timing: timing)
           try attach(link, to: channel, handler, counting: open)
@@ -61,6 +75,7 @@ public final class TCPTransport: Transport {
           return link
         }.wait()
     } catch {
+      if let fault = TransportFault(tls: error) { throw fault.connecting(to: address) }
       throw TransportFault.cannotConnect(to: address, reason(of: error))
     }
   }
@@ -99,6 +114,52 @@ private func attach(
   try channel.pipeline.syncOperations.addHandler(channelHandler)
 }
 
+/// Does a client's part of a TLS handshake; the channel comes back once it may be used.
+private func shakeHands(
+  as identity: TLSIdentity, on channel: any Channel, within timeout: Duration
+) -> EventLoopFuture<any Channel> {
+  let done = channel.eventLoop.makePromise(of: Void.self)
+  let limit = channel.eventLoop.scheduleTask(in: .nanoseconds(timeout.inNanoseconds)) {
+    done.fail(ChannelError.connectTimeout(.nanoseconds(timeout.inNanoseconds)))
+  }
+  do {
+    // What comes behind the handshake is read only when the link is in place.
+    try channel.pipeline.syncOperations.addHandler(HandshakeWatch(done))
+    try channel.pipeline.syncOperations.addHandler(
+      identity.makeClientHandler(), position: .first)
+    try channel.syncOptions?.setOption(.autoRead, value: true)
+  } catch {
+    done.fail(error)
+  }
+  done.futureResult.whenComplete { _ in limit.cancel() }
+  done.futureResult.whenFailure { _ in channel.close(promise: nil) }
+  return done.futureResult.map { channel }
+}
+
+/// Waits for the end of a TLS handshake.
+private final class HandshakeWatch: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+
+  private let done: EventLoopPromise<Void>
+
+  init(_ done: EventLoopPromise<Void>) { self.done = done }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case .handshakeCompleted? = event as? TLSUserEvent { done.succeed() }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    done.fail(error)
+    context.fireErrorCaught(error)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    done.fail(ChannelError.eof)
+    context.fireChannelInactive()
+  }
+}
+
 /// The system's reason, without the name of the call that failed.
 private func reason(of error: any Error) -> String {
   switch error {
@@ -110,6 +171,8 @@ private func reason(of error: any Error) -> String {
       ? "the name '\(error.host)' is not known" : "no address of '\(error.host)' answers"
   case ChannelError.connectTimeout:
     return "no answer in time"
+  case ChannelError.eof, NIOSSLError.handshakeFailed:
+    return "the other side closed the connection"
   case is SocketAddressError:
     return "the name is not known"
   default:
@@ -168,7 +231,14 @@ private final class LinkChannelHandler: ChannelInboundHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    link.disconnected(reason(of: error))
+    if let fault = TransportFault(tls: error) {
+      link.refuse(fault)
+    } else if case NIOSSLError.uncleanShutdown? = error as? NIOSSLError {
+      // As where a plain connection ends.
+      link.disconnected()
+    } else {
+      link.disconnected(reason(of: error))
+    }
     context.close(promise: nil)
   }
 

@@ -15,8 +15,8 @@ struct NodeCommand: ParsableCommand {
     abstract: "Serves this node's layers to a coordinator.",
     discussion: """
       Verifies and loads the node's part, listens, and serves one coordinator after another until \
-      it gets SIGTERM or Ctrl-C. Nodes do not yet prove who they are: listen beyond this machine \
-      on networks you trust only.
+      it gets SIGTERM or Ctrl-C. Beyond this machine it speaks with holders of the same cluster \
+      identity only: --key FILE, or ~/.config/shardtool/cluster.pem.
       """)
 
   static let defaultAddress = "127.0.0.1:7070"
@@ -35,6 +35,7 @@ struct NodeCommand: ParsableCommand {
   @Flag(help: .hidden)
   var endWithInput = false
 
+  @OptionGroup var cluster: ClusterOptions
   @OptionGroup var trust: TrustOptions
   @OptionGroup var compute: ThreadOptions
   @OptionGroup var common: CommonOptions
@@ -50,7 +51,7 @@ struct NodeCommand: ParsableCommand {
   func run() throws {
     try NodeServing(
       bundle: bundle.path, node: node, address: try HostPort(listen), threads: compute.threads,
-      trust: trust, endsWithInput: endWithInput, common: common
+      cluster: cluster, trust: trust, endsWithInput: endWithInput, common: common
     ).run()
   }
 }
@@ -61,6 +62,7 @@ struct NodeServing {
   let node: String?
   let address: HostPort
   let threads: Int?
+  let cluster: ClusterOptions
   let trust: TrustOptions
   /// Whether the end of standard input ends the process: how children follow their parent.
   var endsWithInput = false
@@ -69,6 +71,8 @@ struct NodeServing {
   func run() throws {
     let interruption = Interruption()
     if endsWithInput { Self.endWithInput() }
+    let transport = try cluster.makeTransport(for: [address])
+    defer { transport.shutdown() }
     let package = try VerifiedPackage.open(
       directory: bundle, node: node, trust: try TrustRequirement(trust))
     trust.warn(package.trust.doubts)
@@ -83,7 +87,8 @@ struct NodeServing {
     if interruption.isRequested { return }
     var logger = Logger(label: "shardrun.node", factory: { _ in ErrorStreamLog() })
     logger.logLevel = common.quiet ? .error : .info
-    let server = NodeServer(stage: shard.makeStage(), listen: address, logger: logger)
+    let server = NodeServer(
+      stage: shard.makeStage(), listen: address, transport: transport, logger: logger)
     let actual = try server.start()
     interruption.onRequest { server.shutdown() }
     announce(shard, actual)
@@ -106,8 +111,8 @@ struct NodeServing {
     }
     common.note(
       "\(shard.node) serves layers \(layers.lowerBound)-\(layers.upperBound - 1) on \(actual)")
-    if ["127.0.0.1", "::1", "localhost"].contains(address.host) {
-      common.note("only this machine reaches it; --listen 0.0.0.0:7070 lets others in")
+    if address.isLoopback {
+      common.note("only this machine reaches it; --listen 0.0.0.0:\(actual.port) lets others in")
     }
   }
 

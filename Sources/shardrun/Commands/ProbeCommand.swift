@@ -38,6 +38,7 @@ struct ProbeCommand: ParsableCommand {
       "Measure the link to a listening probe or an idle node.", valueName: "HOST:PORT"))
   var peer: String?
 
+  @OptionGroup var cluster: ClusterOptions
   @OptionGroup var compute: ThreadOptions
   @OptionGroup var common: CommonOptions
 
@@ -52,6 +53,9 @@ struct ProbeCommand: ParsableCommand {
     }
     if listen != nil, peer != nil {
       throw ValidationError("--listen and --peer exclude each other.")
+    }
+    if listen == nil, peer == nil, cluster.isGiven {
+      throw ValidationError("--key and --insecure belong to a link: --listen or --peer.")
     }
     let isOfMachine = name != nil || vram != nil || reserve != nil || output != nil
     if listen != nil || peer != nil, isOfMachine {
@@ -82,7 +86,7 @@ struct ProbeCommand: ParsableCommand {
 
   private func serve(_ address: HostPort) throws {
     let interruption = Interruption()
-    let server = LinkProbeServer()
+    let server = LinkProbeServer(transport: try cluster.makeTransport(for: [address]))
     let actual = try server.start(at: address)
     if common.json {
       let object: JSONValue = [
@@ -99,7 +103,8 @@ struct ProbeCommand: ParsableCommand {
   }
 
   private func measureLink(_ address: HostPort) throws {
-    let link = try LinkProbe().measure(address)
+    let probe = LinkProbe(transport: try cluster.makeTransport(for: [address]))
+    let link = try probe.measure(address)
     let profile = link.profile
     if common.json {
       Console.write([

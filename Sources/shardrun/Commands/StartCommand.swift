@@ -35,12 +35,13 @@ struct StartCommand: ParsableCommand {
     switch try Surroundings.here() {
     case .node:
       try Self.refuse(
-        optionsBut: ["--listen", "--threads", "--json", "--quiet", "-q"] + TrustOptions.names,
+        optionsBut: ["--listen", "--threads", "--json", "--quiet", "-q"] + TrustOptions.names
+          + ClusterOptions.names,
         because: "this directory is a node's part of a bundle, which plain shardrun serves",
         instead: "continue a prompt with shardrun generate . --peers NAME=HOST:PORT,...")
       try NodeServing(
         bundle: ".", node: nil, address: try address(), threads: place.compute.threads,
-        trust: place.trust, common: common
+        cluster: place.cluster, trust: place.trust, common: common
       ).run()
     case .bundle(let path):
       if listen != nil {

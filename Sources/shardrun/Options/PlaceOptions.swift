@@ -44,12 +44,18 @@ struct PlaceOptions: ParsableArguments {
       valueName: "n"))
   var prefillChunk: Int?
 
+  @OptionGroup var cluster: ClusterOptions
   @OptionGroup var trust: TrustOptions
   @OptionGroup var compute: ThreadOptions
 
   func validate() throws {
     if [local, peers != nil, mpi].count(where: { $0 }) > 1 {
       throw ValidationError("--local, --peers and --mpi exclude each other.")
+    }
+    if local || mpi, cluster.isGiven {
+      throw ValidationError(
+        "--key and --insecure go with --peers: processes of --local speak within this machine, "
+          + "those of --mpi as MPI does.")
     }
     if let prefillChunk, prefillChunk < 1 {
       throw ValidationError("--prefill-chunk takes a positive number, not \(prefillChunk).")

@@ -17,6 +17,8 @@ final class RunningModel {
   /// From the start of the command to READY.
   let loadSeconds: Double
   private let cluster: LocalCluster?
+  /// Nil where one node holds all.
+  private let transport: TCPTransport?
   /// Whether this machine stands for all of the plan's: then its speed says nothing of theirs.
   var standsForOthers: Bool { cluster != nil }
   /// What node processes have to end of themselves.
@@ -59,6 +61,9 @@ final class RunningModel {
     let job = try place.mpi ? Ranks.job(for: package) : nil
     let peers = try job.map { Ranks.addresses(of: others, $0) }
       ?? Self.peers(of: package, path, place, others)
+    transport =
+      try job == nil && !others.isEmpty
+      ? place.cluster.makeTransport(for: peers?.map(\.address) ?? []) : nil
     let cluster =
       try peers == nil && !others.isEmpty
       ? LocalCluster(
@@ -81,11 +86,13 @@ final class RunningModel {
       options.prefillChunk = place.prefillChunk
       try job?.waitForOthers(isInterrupted: { interruption.isRequested })
       pipeline = try InferencePipeline(
-        stage: shard.makeStage(), peers: addresses, options: options, transport: job?.transport)
+        stage: shard.makeStage(), peers: addresses, options: options,
+        transport: job?.transport ?? transport)
       try package.recordSequence()
     } catch {
       let reason = cluster?.explain(error) ?? error
       cluster?.stop(gracePeriod: Self.hurry)
+      transport?.shutdown()
       throw reason
     }
     loadSeconds = (ContinuousClock.now - start).seconds
@@ -120,6 +127,7 @@ final class RunningModel {
   /// Says goodbye to the nodes and ends those that this process started.
   func stop() {
     pipeline.shutdown()
+    transport?.shutdown()
     cluster?.stop(gracePeriod: gracePeriod)
   }
 
