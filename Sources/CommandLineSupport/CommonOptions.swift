@@ -18,7 +18,11 @@ public struct CommonOptions: ParsableArguments {
   }
 
   /// A bar for one long piece of work, silent where asked to be quiet.
-  public func makeProgressBar() -> ProgressBar { ProgressBar(isSilent: quiet) }
+  ///
+  /// - Parameter orSilent: another reason to be silent.
+  public func makeProgressBar(orSilent: Bool = false) -> ProgressBar {
+    ProgressBar(isSilent: quiet || orSilent)
+  }
 }
 
 /// `--threads`, for the commands that compute.

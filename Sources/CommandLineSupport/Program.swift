@@ -61,7 +61,7 @@ public enum Program {
   }
 
   /// Names from files may hold anything; control characters must not reach a terminal.
-  static func singleLine(_ text: String) -> String {
+  public static func singleLine(_ text: String) -> String {
     String(
       String.UnicodeScalarView(
         text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))

@@ -32,9 +32,12 @@ struct NodeMachine {
     case sendStatistics(to: LinkID, restart: Bool)
     /// Let the link be measured, where no other one is.
     case answerProbes(on: LinkID)
+    /// Let the link stay, to ask.
+    case observe(LinkID)
+    case sendStatus(to: LinkID, Occupation)
     /// Drop what is still to be computed.
     case end(run: Int)
-    case log(String)
+    case log(NodeEvent)
   }
 
   private struct Run {
@@ -56,11 +59,14 @@ struct NodeMachine {
 
   /// Links that may be open without a hello.
   static let mostStrangers = 32
+  /// Links that may ask for the status.
+  static let mostObservers = 8
 
   let description: StageDescription
   private var run: Run?
   private var runCount = 0
   private var strangers: Set<LinkID> = []
+  private var observers: Set<LinkID> = []
   private var isStopping = false
 
   init(_ description: StageDescription) { self.description = description }
@@ -102,10 +108,34 @@ struct NodeMachine {
     case .probe where strangers.contains(link):
       guard run == nil else { return refuse(link, busy(with: "a run")) }
       strangers.remove(link)
-      return [.answerProbes(on: link), .log("a link is being measured")]
-    case .probe, .welcome, .join, .joined, .statisticsRequest, .statistics:
+      return [.answerProbes(on: link), .log(.measured(on: link))]
+    case .statusRequest(let isEcho)
+    where strangers.contains(link) || observers.contains(link):
+      return answer(link, isEcho: isEcho)
+    case .probe, .welcome, .join, .joined, .statisticsRequest, .statistics, .statusRequest,
+      .status:
       return refuse(link, unexpected("a message out of turn"))
     }
+  }
+
+  private mutating func answer(_ link: LinkID, isEcho: Bool) -> [Action] {
+    var actions: [Action] = []
+    if !observers.contains(link) {
+      guard observers.count < Self.mostObservers else {
+        return refuse(link, busy(with: "\(observers.count) who ask for its status"))
+      }
+      strangers.remove(link)
+      observers.insert(link)
+      actions.append(.observe(link))
+    }
+    guard !isEcho else { return actions + [.send(.statusRequest(isEcho: true), to: link)] }
+    let activity: NodeStatus.Activity =
+      run.map { $0.hasBegun ? .serving : .joining } ?? .idle
+    return actions + [
+      .sendStatus(
+        to: link,
+        Occupation(activity: activity, coordinator: run?.coordinatorName, runs: runCount))
+    ]
   }
 
   private mutating func greet(_ hello: ControlMessage.Hello, _ link: LinkID) -> [Action] {
@@ -122,7 +152,7 @@ struct NodeMachine {
         number: runCount, id: hello.run, coordinator: link, coordinatorName: hello.from)
       return [
         .send(.welcome(description), to: link), .establish(link),
-        .log("coordinator \(hello.from) connected"),
+        .log(.coordinatorConnected(hello.from, on: link)),
       ]
     case .upstream:
       guard let run, run.id == hello.run, run.upstream == nil,
@@ -207,16 +237,15 @@ struct NodeMachine {
     self.run?.hasBegun = true
     return [
       .begin(run: run.number, coordinator: run.coordinator, downstream: run.downstream),
-      .send(.joined, to: run.coordinator),
-      .log(
-        "serving layers \(description.layers.lowerBound) to \(description.layers.upperBound - 1)"),
+      .send(.joined, to: run.coordinator), .log(.joined(run.coordinatorName)),
     ]
   }
 
   // MARK: The end
 
   private mutating func closed(_ link: LinkID, _ closure: LinkClosure) -> [Action] {
-    strangers.remove(link)
+    observers.remove(link)
+    if strangers.remove(link) != nil { return gone(link, closure) }
     guard let run else { return [] }
     if link == run.coordinator {
       return end(telling: nil, because: "coordinator \(run.coordinatorName) \(closure)")
@@ -236,6 +265,17 @@ struct NodeMachine {
       telling: Farewell("runtime.nodeLost", message, context: ["node": name]), because: message)
   }
 
+  /// A stranger went before it had said who it is.
+  private func gone(_ link: LinkID, _ closure: LinkClosure) -> [Action] {
+    switch closure {
+    case .closedHere: return []
+    case .violated(let code, let message):
+      return [.log(.refused(message, code: code, on: link))]
+    case .farewell, .broken, .silent:
+      return [.log(.refused("it \(closure) before it said who it is", code: nil, on: link))]
+    }
+  }
+
   private mutating func end(telling farewell: Farewell?, because reason: String) -> [Action] {
     guard let run else { return [] }
     self.run = nil
@@ -244,20 +284,26 @@ struct NodeMachine {
     for link in [run.upstream?.link, run.downstream] {
       if let link { actions.append(.close(link, Self.runEnded)) }
     }
-    return actions + [.log("run over: \(reason)")]
+    return actions + [.log(.runOver(reason))]
   }
 
   private mutating func stop() -> [Action] {
     isStopping = true
-    let closures = strangers.sorted().map { Action.close($0, Farewell(stopping)) }
+    let closures = (strangers.sorted() + observers.sorted()).map {
+      Action.close($0, Farewell(stopping))
+    }
     strangers = []
+    observers = []
     return closures + end(telling: Farewell(stopping), because: "shutting down")
   }
 
   private mutating func refuse(_ link: LinkID, _ fault: RuntimeFault) -> [Action] {
     strangers.remove(link)
+    observers.remove(link)
     if link == run?.coordinator { return end(telling: Farewell(fault), because: fault.message) }
-    return [.close(link, Farewell(fault)), .log("refused a connection: \(fault.message)")]
+    return [
+      .close(link, Farewell(fault)), .log(.refused(fault.message, code: fault.code, on: link)),
+    ]
   }
 
   // MARK: Words

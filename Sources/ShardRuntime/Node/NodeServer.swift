@@ -23,6 +23,7 @@ public final class NodeServer: Sendable {
   private let ownsTransport: Bool
   private let logger: Logger?
   private let state: Monitor<State>
+  private let startedAt = Monotonic.now()
   /// Connects to the next node, which may take a moment.
   private let dialer = DedicatedThread()
 
@@ -124,9 +125,32 @@ public final class NodeServer: Sendable {
         state.run?.end()
         state.run = nil
       }
-    case .log(let text):
-      logger?.info("\(stage.description.node): \(text)")
+    case .observe(let link):
+      state.links[link]?.establish(.strangers)
+    case .sendStatus(let link, let occupation):
+      try? state.links[link]?.send(ControlMessage.status(status(occupation)).frame)
+    case .log(let event):
+      log(event, remote: event.link.flatMap { state.links[$0]?.remote })
     }
+  }
+
+  private func status(_ occupation: NodeMachine.Occupation) -> NodeStatus {
+    NodeStatus(
+      description: stage.description,
+      statistics: stage.meter.statistics(of: stage.description, restart: false),
+      activity: occupation.activity, coordinator: occupation.coordinator, runs: occupation.runs,
+      uptimeSeconds: (Monotonic.now() - startedAt).inSeconds,
+      residentBytes: ProcessMemory.residentBytes)
+  }
+
+  private func log(_ event: NodeEvent, remote: String?) {
+    var metadata: Logger.Metadata = [
+      "event": "\(event.kind.rawValue)", "node": "\(stage.description.node)",
+    ]
+    metadata["remote"] = remote.map { "\($0)" }
+    metadata["code"] = event.code.map { "\($0)" }
+    logger?.log(
+      level: event.kind == .refused ? .warning : .info, "\(event.text)", metadata: metadata)
   }
 
   private var anotherProbe: RuntimeFault {

@@ -11,10 +11,19 @@ public enum ProcessMemory {
   /// On Linux it is VmHWM: `getrusage` would count the parent's memory before `exec` too.
   public static var peakResidentBytes: Int {
     #if canImport(Glibc)
-      return peakFromStatusFile
+      return bytes(of: "VmHWM:")
     #else
       var usage = rusage()
       return unsafe getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : 0
+    #endif
+  }
+
+  /// Bytes that are resident now; 0 where the system does not say.
+  public static var residentBytes: Int {
+    #if canImport(Glibc)
+      return bytes(of: "VmRSS:")
+    #else
+      return peakResidentBytes
     #endif
   }
 
@@ -32,7 +41,8 @@ public enum ProcessMemory {
   }
 
   #if canImport(Glibc)
-    private static var peakFromStatusFile: Int {
+    /// A line of /proc/self/status that counts kilobytes.
+    private static func bytes(of name: String) -> Int {
       let descriptor = unsafe open("/proc/self/status", O_RDONLY | O_CLOEXEC)
       guard descriptor >= 0 else { return 0 }
       defer { close(descriptor) }
@@ -40,7 +50,7 @@ public enum ProcessMemory {
       let count = unsafe read(descriptor, &bytes, bytes.count)
       guard count > 0 else { return 0 }
       let text = String(decoding: bytes[..<count], as: UTF8.self)
-      for line in text.split(separator: "\n") where line.hasPrefix("VmHWM:") {
+      for line in text.split(separator: "\n") where line.hasPrefix(name) {
         let digits = line.filter { $0.isASCII && $0.isNumber }
         return (Int(digits) ?? 0) * 1024
       }

@@ -113,19 +113,8 @@ public final class LinkProbe: Sendable {
   }
 
   private func noAnswer(_ address: HostPort) -> RuntimeFault {
-    let closure = state.withLock { $0.closure }
-    // A node that is busy says so.
-    if case .farewell(let farewell)? = closure,
-      farewell.code.hasPrefix("runtime.")
-    {
-      return RuntimeFault(
-        String(farewell.code.dropFirst("runtime.".count)), farewell.message,
-        exitStatus: farewell.exitStatus, context: ["address": "\(address)"])
-    }
-    if case .violated(_, let message)? = closure, closure?.isDistrust == true {
-      return RuntimeFault(
-        "notTrusted", "\(address): \(message)", exitStatus: .notTrusted,
-        context: ["address": "\(address)"])
+    if let fault = RuntimeFault(refusing: state.withLock({ $0.closure }), at: address) {
+      return fault
     }
     return RuntimeFault(
       "noProbe",

@@ -16,6 +16,9 @@ enum ControlMessage: Sendable, Equatable {
   case statistics(NodeStatistics)
   /// The first message of a link that is only to be measured, and the answer to it.
   case probe
+  /// The first message of a link that only asks, and any after it; an echo comes back as it is.
+  case statusRequest(isEcho: Bool)
+  case status(NodeStatus)
 
   struct Hello: Sendable, Equatable {
     enum Role: String, Sendable { case coordinator, upstream }
@@ -44,7 +47,7 @@ enum ControlMessage: Sendable, Equatable {
 
   private enum Kind: UInt8 {
     case hello = 16
-    case welcome, join, joined, statisticsRequest, statistics, probe
+    case welcome, join, joined, statisticsRequest, statistics, probe, statusRequest, status
   }
 
   var frame: Frame {
@@ -75,6 +78,10 @@ enum ControlMessage: Sendable, Equatable {
     case .statisticsRequest(let restart): return (.statisticsRequest, ["restart": .bool(restart)])
     case .statistics(let statistics): return (.statistics, statistics.object)
     case .probe: return (.probe, ["protocol": .integer(Int64(Self.protocolVersion))])
+    case .statusRequest(let isEcho):
+      let version = JSONValue.integer(Int64(Self.protocolVersion))
+      return (.statusRequest, ["protocol": version, "echo": .bool(isEcho)])
+    case .status(let status): return (.status, status.object)
     }
   }
 
@@ -107,6 +114,10 @@ enum ControlMessage: Sendable, Equatable {
     case .probe:
       try Self.requireVersion(fields)
       self = .probe
+    case .statusRequest:
+      try Self.requireVersion(fields)
+      self = .statusRequest(isEcho: try fields.bool("echo"))
+    case .status: self = .status(try NodeStatus(fields))
     }
   }
 
@@ -168,6 +179,18 @@ struct MessageFields {
     return strings
   }
 
+  /// The members of an object within.
+  func object(_ key: String) throws(RuntimeFault) -> MessageFields {
+    guard let value = object[key]?.object else { throw wrong(key) }
+    return MessageFields(value)
+  }
+
+  /// A text, or null.
+  func optionalString(_ key: String) throws(RuntimeFault) -> String? {
+    if let value = object[key], value.isNull { return nil }
+    return try string(key)
+  }
+
   /// A number of seconds, or null.
   func seconds(_ key: String) throws(RuntimeFault) -> Double? {
     guard let value = object[key] else { throw wrong(key) }
@@ -185,64 +208,5 @@ struct MessageFields {
 
   private func wrong(_ key: String) -> RuntimeFault {
     PayloadReader.malformed("its member \(key) is missing or of a wrong kind")
-  }
-}
-
-extension StageDescription {
-  fileprivate var object: JSONObject {
-    [
-      "node": .string(node), "nodes": .array(nodeNames.map(JSONValue.string)),
-      "bundle": .string(bundleID), "layers": .range(layers),
-      "layer_count": .integer(Int64(layerCount)), "embedding": .bool(holdsEmbedding),
-      "head": .bool(holdsHead), "hidden_size": .integer(Int64(hiddenSize)),
-      "vocabulary_size": .integer(Int64(vocabularySize)), "context": .integer(Int64(context)),
-      "prefill_chunk": .integer(Int64(prefillChunk)),
-      "hidden_format": .string(hiddenFormat.rawValue),
-    ]
-  }
-
-  fileprivate init(_ fields: MessageFields) throws(RuntimeFault) {
-    guard let format = HiddenFormat(rawValue: try fields.string("hidden_format")) else {
-      throw PayloadReader.malformed("its hidden_format is unknown")
-    }
-    self.init(
-      node: try fields.string("node"), nodeNames: try fields.strings("nodes"),
-      bundleID: try fields.string("bundle"), layers: try fields.range("layers"),
-      layerCount: try fields.integer("layer_count"),
-      holdsEmbedding: try fields.bool("embedding"), holdsHead: try fields.bool("head"),
-      hiddenSize: try fields.integer("hidden_size"),
-      vocabularySize: try fields.integer("vocabulary_size"),
-      context: try fields.integer("context"), prefillChunk: try fields.integer("prefill_chunk"),
-      hiddenFormat: format)
-  }
-}
-
-extension NodeStatistics {
-  fileprivate var object: JSONObject {
-    [
-      "node": .string(node), "layers": .range(layers), "embedding": .bool(holdsEmbedding),
-      "head": .bool(holdsHead), "steps": .integer(Int64(steps)), "tokens": .integer(Int64(tokens)),
-      "seconds_per_decode_step": secondsPerDecodeStep.map(JSONValue.double) ?? .null,
-      "seconds_per_prefill_token": secondsPerPrefillToken.map(JSONValue.double) ?? .null,
-      "peak_resident_bytes": .integer(Int64(peakResidentBytes)),
-      "ledger_bytes": ledgerBytes.map { .integer(Int64($0)) } ?? .null,
-    ]
-  }
-
-  fileprivate init(_ fields: MessageFields) throws(RuntimeFault) {
-    self.init(
-      node: try fields.string("node"), layers: try fields.range("layers"),
-      holdsEmbedding: try fields.bool("embedding"), holdsHead: try fields.bool("head"),
-      steps: try fields.integer("steps"), tokens: try fields.integer("tokens"),
-      secondsPerDecodeStep: try fields.seconds("seconds_per_decode_step"),
-      secondsPerPrefillToken: try fields.seconds("seconds_per_prefill_token"),
-      peakResidentBytes: try fields.integer("peak_resident_bytes"),
-      ledgerBytes: try fields.optionalInteger("ledger_bytes"))
-  }
-}
-
-extension JSONValue {
-  fileprivate static func range(_ range: Range<Int>) -> JSONValue {
-    .array([.integer(Int64(range.lowerBound)), .integer(Int64(range.upperBound))])
   }
 }

@@ -23,6 +23,9 @@ public final class TCPTransport: Transport {
     group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
   }
 
+  /// Whether links are TLS.
+  public var isEncrypted: Bool { identity != nil }
+
   public func listen(
     at address: HostPort, handler: @escaping @Sendable (Link) -> (any LinkHandler)?
   ) throws(TransportFault) -> any Listener {

@@ -32,6 +32,11 @@ struct NodeCommand: ParsableCommand {
       valueName: "HOST:PORT"))
   var listen = NodeCommand.defaultAddress
 
+  @Flag(
+    name: .customLong("json-log"),
+    help: "Log to standard error as JSON, one object a line for each event.")
+  var jsonLog = false
+
   @Flag(help: .hidden)
   var endWithInput = false
 
@@ -51,7 +56,7 @@ struct NodeCommand: ParsableCommand {
   func run() throws {
     try NodeServing(
       bundle: bundle.path, node: node, address: try HostPort(listen), threads: compute.threads,
-      cluster: cluster, trust: trust, endsWithInput: endWithInput, common: common
+      cluster: cluster, trust: trust, endsWithInput: endWithInput, jsonLog: jsonLog, common: common
     ).run()
   }
 }
@@ -66,37 +71,60 @@ struct NodeServing {
   let trust: TrustOptions
   /// Whether the end of standard input ends the process: how children follow their parent.
   var endsWithInput = false
+  var jsonLog = false
   let common: CommonOptions
+
+  /// How long the pass at work may take after SIGTERM.
+  private static let graceSeconds = 10.0
 
   func run() throws {
     let interruption = Interruption()
+    let logger = NodeLog.make(asJSON: jsonLog, quiet: common.quiet)
     if endsWithInput { Self.endWithInput() }
     let transport = try cluster.makeTransport(for: [address])
     defer { transport.shutdown() }
     let package = try VerifiedPackage.open(
       directory: bundle, node: node, trust: try TrustRequirement(trust))
-    trust.warn(package.trust.doubts)
+    if jsonLog {
+      for doubt in package.trust.doubts { logger.critical("\(doubt)", metadata: ["event": "trust"]) }
+    } else {
+      trust.warn(package.trust.doubts)
+    }
     guard !package.isWholeBundle || package.nodeNames.count == 1 else {
       throw NodeChoiceFault(bundle: bundle, names: package.nodeNames)
     }
     let compute = try ComputeContext(threads: threads ?? WorkerPool.defaultThreadCount)
-    let bar = common.makeProgressBar()
+    let bar = common.makeProgressBar(orSilent: jsonLog)
     let shard = try LoadedShard(package: package, compute: compute, progress: bar.handler)
     bar.finish()
     try package.recordSequence()
     if interruption.isRequested { return }
-    var logger = Logger(label: "shardrun.node", factory: { _ in ErrorStreamLog() })
-    logger.logLevel = common.quiet ? .error : .info
     let server = NodeServer(
       stage: shard.makeStage(), listen: address, transport: transport, logger: logger)
     let actual = try server.start()
-    interruption.onRequest { server.shutdown() }
-    announce(shard, actual)
+    interruption.grant(graceSeconds: Self.graceSeconds)
+    let node: Logger.MetadataValue = "\(shard.node)"
+    interruption.onRequest {
+      logger.info(
+        "ending: finishing the pass at work", metadata: ["event": "node.ending", "node": node])
+      server.shutdown()
+    }
+    announce(shard, actual, isEncrypted: transport.isEncrypted, logger)
     server.waitUntilClosed()
+    logger.info("ended", metadata: ["event": "node.ended", "node": node])
   }
 
-  private func announce(_ shard: LoadedShard, _ actual: HostPort) {
+  private func announce(
+    _ shard: LoadedShard, _ actual: HostPort, isEncrypted: Bool, _ logger: Logger
+  ) {
     let layers = shard.layers
+    let manner = isEncrypted ? "encrypted" : "not encrypted"
+    logger.info(
+      "serves layers \(layers.lowerBound)-\(layers.upperBound - 1) on \(actual), \(manner)",
+      metadata: [
+        "event": "node.listening", "node": "\(shard.node)", "address": "\(actual)",
+        "bundle": "\(shard.bundleID)", "encrypted": "\(isEncrypted)",
+      ])
     if common.json {
       let object: JSONValue = [
         "schema": "shardrun.node/1",
@@ -107,11 +135,8 @@ struct NodeServing {
         "bundle": .string(shard.bundleID),
       ]
       Console.write(object.serialized(.compact) + "\n")
-      return
     }
-    common.note(
-      "\(shard.node) serves layers \(layers.lowerBound)-\(layers.upperBound - 1) on \(actual)")
-    if address.isLoopback {
+    if !common.json, !jsonLog, address.isLoopback {
       common.note("only this machine reaches it; --listen 0.0.0.0:\(actual.port) lets others in")
     }
   }
@@ -125,21 +150,6 @@ struct NodeServing {
         if count == 0 || (count < 0 && errno != EINTR) { _exit(0) }
       }
     }
-  }
-}
-
-/// Log lines on standard error, one an event.
-struct ErrorStreamLog: LogHandler {
-  var logLevel = Logger.Level.info
-  var metadata = Logger.Metadata()
-
-  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-    get { metadata[key] }
-    set { metadata[key] = newValue }
-  }
-
-  func log(event: LogEvent) {
-    Console.writeError("\(event.level): \(event.message)\n")
   }
 }
 

@@ -12,12 +12,12 @@ final class Interruption: Sendable {
     var request: (@Sendable () -> Void)?
     var forcedEnd: (@Sendable () -> Void)?
     var interrupt: (@Sendable () -> Bool)?
+    /// What the work has to end after the first signal.
+    var graceSeconds = 2.0
   }
 
   private let received = Atomic<Int32>(0)
   private let actions = Mutex(Actions())
-
-  private static let graceSeconds = 2.0
 
   /// Begins to listen.
   ///
@@ -49,6 +49,9 @@ final class Interruption: Sendable {
     if isLate { action() }
   }
 
+  /// Gives the work more time after a signal than two seconds.
+  func grant(graceSeconds: Double) { actions.withLock { $0.graceSeconds = graceSeconds } }
+
   /// Calls the action where the process ends in the middle of its work.
   func onForcedEnd(_ action: @escaping @Sendable () -> Void) {
     actions.withLock { $0.forcedEnd = action }
@@ -65,12 +68,12 @@ final class Interruption: Sendable {
     repeat {
       guard unsafe sigwait(&signals, &signal) == 0 else { return }
     } while signal == SIGINT && actions.withLock { $0.interrupt }?() == true
-    let request = actions.withLock { actions in
+    let (request, grace) = actions.withLock { actions in
       received.store(signal, ordering: .relaxed)
-      return actions.request
+      return (actions.request, actions.graceSeconds)
     }
     Thread.detachNewThread { [self] in
-      Thread.sleep(forTimeInterval: Self.graceSeconds)
+      Thread.sleep(forTimeInterval: grace)
       endInTheMiddle()
     }
     request?()
