@@ -1,7 +1,7 @@
 # Every target is a few plain commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test build demo test check bench predictions crash-trials neon format lint \
-  fixtures clean coverage fuzz
+.PHONY: help deps deps-test build demo tests-built test check bench predictions crash-trials neon format lint \
+  fixtures clean coverage fuzz fuzz-node
 .SILENT:
 
 SWIFT ?= swift
@@ -13,7 +13,7 @@ BREW := pkgconf zstd openssl@3 open-mpi
 TRAITS = $(shell pkg-config --exists ompi-c 2>/dev/null && echo --traits MPI)
 BUILD = $(SWIFT) build -c release $(TRAITS)
 TEST = $(SWIFT) test -c release $(TRAITS) --skip-build
-PEERS := openssh-server openssh-client docker-registry skopeo
+PEERS := openssh-server openssh-client docker-registry skopeo tcpdump openssl iproute2
 COVERED := Checkpoints ShardPackaging ShardPlanning
 CODE := Package.swift Sources Tests
 
@@ -40,7 +40,7 @@ deps: ## install the libraries that are missing (apt; on macOS it prints the bre
 	  echo "install pkg-config and the development files of zstd, OpenSSL 3 and Open MPI"; exit 1; \
 	fi
 
-deps-test: ## install what tests run beside our programs: an SSH server, a registry, skopeo
+deps-test: ## install what tests run beside our programs: an SSH server, a registry, skopeo, tcpdump
 	$(MAKE) deps DEB="$(DEB) $(PEERS)"
 
 build: deps ## build shardtool and shardrun into .build/release
@@ -61,8 +61,10 @@ demo: build ## take fixtures/tiny-fable the whole way and let three processes te
 	show shardrun generate $(DEMO)/bundles --local --max-tokens 120 \
 	  --prompt "Once upon a time there was a"
 
-test: deps ## build everything and run all tests
+tests-built: deps ## build the programs and all tests
 	$(BUILD) --build-tests
+
+test: tests-built ## build everything and run all tests
 	$(TEST)
 
 check: lint test ## what a change has to pass
@@ -82,18 +84,19 @@ bench: build ## measure kernels, worker pool, loading and generation on this mac
 	show shardbench generate $(DEMO)/bundle-of-one --positions 16,480; \
 	show shardrun bench $(DEMO)/bundles --local
 
-predictions: deps ## measure how well plans predict: minutes, on a machine that does nothing else
-	$(BUILD) --build-tests
+predictions: tests-built ## measure how well plans predict: minutes, on a machine that does nothing else
 	SHARD_MEASURE=1 $(TEST) --filter Predictions
 
-crash-trials: deps-test ## 20 kills and 20 full disks each for pack, ship and gc; broken connections
-	$(BUILD) --build-tests
+crash-trials: deps-test tests-built ## 20 kills and 20 full disks each for pack, ship and gc; broken connections
 	SHARD_TRIALS=20 $(TEST) --filter 'CrashTrials|BrokenShips'
 
 fuzz: deps ## feed hostile bytes to the readers: make fuzz TARGET=manifest MINUTES=10
 	SHARD_FUZZ=1 $(BUILD) --product shardfuzz --scratch-path .build/fuzz \
 	  --sanitize fuzzer -Xswiftc -sanitize=fuzzer,address
 	Tests/Fuzz/fuzz.sh $(or $(MINUTES),1) $(TARGET)
+
+fuzz-node: deps-test tests-built ## say all kinds of wrong to a running node: make fuzz-node MINUTES=10
+	SHARD_FUZZ_MINUTES=$(or $(MINUTES),1) $(TEST) --filter NodeFuzz
 
 neon: ## compare the NEON kernels with the reference in an emulator of AArch64 (on x86-64 Debian)
 	command -v qemu-aarch64-static aarch64-linux-gnu-gcc >/dev/null || \

@@ -177,8 +177,8 @@ let package = Package(
     tests(
       "EndToEndTests",
       [
-        "Checkpoints", "Quantization", "ShardPackaging", "ShardPlanning", "StrictJSON",
-        "TensorCore",
+        "Checkpoints", "Quantization", "ShardPackaging", "ShardPlanning", "ShardTransport",
+        "StrictJSON", "TensorCore",
       ]),
     tests("TidyTests", ["ModelArchitectures", "ShardPackaging", "StrictJSON", "TensorCore"]),
   ],

@@ -14,8 +14,8 @@ struct Shardrun: ParsableCommand {
     version: ToolVersion.current,
     subcommands: [
       GenerateCommand.self, ChatCommand.self, ScoreCommand.self, BenchCommand.self,
-      NodeCommand.self, StatusCommand.self, ProbeCommand.self, VerifyCommand.self, ReceiveCommand.self,
-      StartCommand.self,
+      NodeCommand.self, StatusCommand.self, ProbeCommand.self, VerifyCommand.self,
+      ReceiveCommand.self, StartCommand.self,
     ],
     defaultSubcommand: StartCommand.self)
 

@@ -37,7 +37,9 @@ extension EndToEnd {
     @Test func anEncryptedRunEqualsALocalOne() throws {
       let models = try PreparedModels.shared.get()
       let bundle = try models.bundle(bits: 4, split: [2, 2, 2])
-      let nodes = try ["node-1", "node-2"].map { try node("\(bundle)/nodes/\($0)", ["--key", key]) }
+      let nodes = try ["node-1", "node-2"].map {
+        try node("\(bundle)/nodes/\($0)", ["--key", key])
+      }
       let peers = "node-1=\(nodes[0].address),node-2=\(nodes[1].address)"
       let options = ["--prompt", "Once upon a time", "--max-tokens", "40", "--quiet"]
       let local = try shardrun(["generate", bundle, "--local"] + options)
@@ -67,6 +69,7 @@ extension EndToEnd {
       // And after all of that they still serve.
       _ = try shardrun(
         ["generate", "\(bundle)/nodes/node-0", "--peers", peers, "--key", key] + options)
+      #expect(nodes.allSatisfy { $0.program.isRunning })
     }
 
     @Test func aPlainNodeIsNotSpokenWith() throws {
@@ -119,6 +122,7 @@ extension EndToEnd {
       let generate = ["generate", first, "--prompt", "a", "--peers", "node-1=127.0.0.1:\(port)"]
       #expect(try run(generate).status == 77)
       _ = try shardrun(generate + ["--key", "\(home)/shardtool/cluster.pem"])
+      #expect(program.isRunning)
       // Who types it gets it, with a warning.
       let open = try RunningProgram(
         "shardrun",

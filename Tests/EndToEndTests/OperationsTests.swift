@@ -68,6 +68,7 @@ extension EndToEnd {
       let text = try ProgramRun.run("shardrun", ["status", "--peers", peers])
       #expect(text.output.contains("node-1") && text.output.contains("4-5, head"), "\(text.output)")
       #expect(try ProgramRun.run("shardrun", ["status"]).status == 64)
+      #expect(nodes.allSatisfy { $0.program.isRunning })
     }
 
     @Test func logsHaveALineForEachEvent() throws {
@@ -126,6 +127,7 @@ extension EndToEnd {
         "shardrun", ["node", "\(bundle)/nodes/node-1", "--listen", first.address])
       #expect(second.status == 69 && second.errors.contains("\(first.address)"))
       #expect(second.errors.contains("already") && !second.errors.contains(":7070"))
+      #expect(first.program.isRunning)
       // The advice names the port that it listens on.
       let third = try RunningProgram(
         "shardrun", ["node", "\(bundle)/nodes/node-1", "--listen", "127.0.0.1:0"])

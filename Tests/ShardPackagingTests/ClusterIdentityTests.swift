@@ -53,6 +53,7 @@ import Testing
     let other = try text(otherPath).split(separator: "\n").map(String.init)
     let signing = try KeyPair(writingTo: place.appending("signing.key"))
     func joined(_ lines: [String]) -> String { lines.joined(separator: "\n") + "\n" }
+    let flipped = certificate.map { $0.hasPrefix("-") ? $0 : $0.replacing("A", with: "B") }
     let wrong: [(String, String, String)] = [
       ("empty", "", "no cluster identity"), ("text", "hello\n", "no cluster identity"),
       ("key", joined(key), "no cluster identity"),
@@ -62,7 +63,7 @@ import Testing
       ("cut", String(good.dropLast(40)), "no cluster identity"),
       ("huge", good + String(repeating: "\n", count: 100_000), "no cluster identity"),
       ("mixed", joined(key + Array(other[end...])), "is damaged"),
-      ("flipped", joined(key + certificate.map { $0.replacing("A", with: "B") }), "is damaged"),
+      ("flipped", joined(key + flipped), "is damaged"),
     ]
     for (name, text, words) in wrong {
       let path = try write(name, text)

@@ -43,9 +43,10 @@ private final class Echo: LinkHandler {
     }
     times.sort()
     let micro = times.map { Quantity.fixed($0.inSeconds * 1e6, digits: 1) }
+    let kind = isEncrypted ? "TLS" : "TCP"
     print(
-      "round trip of \(Quantity.describe(bytes: size)) over \(isEncrypted ? "TLS" : "TCP") on this machine: "
-        + "median \(micro[repetitions / 2]) µs, best \(micro[0]) µs, p90 \(micro[repetitions * 9 / 10]) µs"
+      "round trip of \(Quantity.describe(bytes: size)) over \(kind) on this machine: median "
+        + "\(micro[repetitions / 2]) µs, best \(micro[0]) µs, p90 \(micro[repetitions * 9 / 10]) µs"
     )
     link.close()
   }

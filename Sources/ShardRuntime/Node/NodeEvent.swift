@@ -24,8 +24,8 @@ struct NodeEvent: Equatable {
     NodeEvent(kind: .joined, text: "took its place in the ring of \(coordinator)")
   }
 
-  static func runOver(_ reason: String) -> NodeEvent {
-    NodeEvent(kind: .runOver, text: "run over: \(reason)")
+  static func runOver(_ reason: String, code: String?) -> NodeEvent {
+    NodeEvent(kind: .runOver, text: "run over: \(reason)", code: code)
   }
 
   static func measured(on link: NodeMachine.LinkID) -> NodeEvent {

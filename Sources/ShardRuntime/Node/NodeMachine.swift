@@ -248,7 +248,10 @@ struct NodeMachine {
     if strangers.remove(link) != nil { return gone(link, closure) }
     guard let run else { return [] }
     if link == run.coordinator {
-      return end(telling: nil, because: "coordinator \(run.coordinatorName) \(closure)")
+      var code: String?
+      if case .violated(let violation, _) = closure { code = violation }
+      return end(
+        telling: nil, because: "coordinator \(run.coordinatorName) \(closure)", code: code)
     }
     let name: String
     switch link {
@@ -276,7 +279,9 @@ struct NodeMachine {
     }
   }
 
-  private mutating func end(telling farewell: Farewell?, because reason: String) -> [Action] {
+  private mutating func end(
+    telling farewell: Farewell?, because reason: String, code: String? = nil
+  ) -> [Action] {
     guard let run else { return [] }
     self.run = nil
     var actions: [Action] = [.end(run: run.number)]
@@ -284,7 +289,8 @@ struct NodeMachine {
     for link in [run.upstream?.link, run.downstream] {
       if let link { actions.append(.close(link, Self.runEnded)) }
     }
-    return actions + [.log(.runOver(reason))]
+    let ordinary = farewell == Self.runEnded ? nil : farewell?.code
+    return actions + [.log(.runOver(reason, code: code ?? ordinary))]
   }
 
   private mutating func stop() -> [Action] {

@@ -1,6 +1,5 @@
 import ShardTransport
 import StrictJSON
-import TensorKernels
 
 /// Messages that make and watch over a ring; their payload is JSON.
 enum ControlMessage: Sendable, Equatable {

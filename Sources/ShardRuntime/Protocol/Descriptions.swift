@@ -1,4 +1,5 @@
 import StrictJSON
+import TensorKernels
 
 extension StageDescription {
   var object: JSONObject {

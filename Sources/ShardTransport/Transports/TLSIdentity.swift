@@ -72,8 +72,10 @@ extension TransportFault {
       return
     }
     if text.contains("EOF during handshake") { return nil }
+    // Of "SSL routines:OPENSSL_internal:UNSUPPORTED_PROTOCOL at file:line" the word in capitals.
+    let word = text.word(behind: "OPENSSL_internal:") ?? "no reason is known"
     self.init(
-      "tls", "the other side speaks no TLS 1.3 that this one understands (\(text))",
+      "tls", "the other side speaks no TLS 1.3 that this one understands (\(word))",
       exitStatus: .notTrusted)
   }
 
@@ -104,5 +106,13 @@ extension LinkClosure {
   public var isDistrust: Bool {
     guard case .violated(let code, _) = self else { return false }
     return ["transport.identity", "transport.encryption", "transport.tls"].contains(code)
+  }
+}
+
+extension String {
+  /// The word behind some text, up to a space.
+  fileprivate func word(behind mark: String) -> String? {
+    guard let start = firstRange(of: mark)?.upperBound else { return nil }
+    return String(self[start...].prefix { $0 != " " })
   }
 }

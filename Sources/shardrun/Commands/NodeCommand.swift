@@ -86,7 +86,9 @@ struct NodeServing {
     let package = try VerifiedPackage.open(
       directory: bundle, node: node, trust: try TrustRequirement(trust))
     if jsonLog {
-      for doubt in package.trust.doubts { logger.critical("\(doubt)", metadata: ["event": "trust"]) }
+      for doubt in package.trust.doubts {
+        logger.critical("\(doubt)", metadata: ["event": "trust"])
+      }
     } else {
       trust.warn(package.trust.doubts)
     }

@@ -59,7 +59,8 @@ final class RunningModel {
     try check(package, tokenizer)
     let others = package.nodeNames.filter { $0 != package.node }
     let job = try place.mpi ? Ranks.job(for: package) : nil
-    let peers = try job.map { Ranks.addresses(of: others, $0) }
+    let peers =
+      try job.map { Ranks.addresses(of: others, $0) }
       ?? Self.peers(of: package, path, place, others)
     transport =
       try job == nil && !others.isEmpty

@@ -25,6 +25,7 @@ private final class FakeNode: LinkHandler {
       "node": #""node-1""#, "nodes": #"["node-0","node-1"]"#, "bundle": #""bundle-1""#,
       "layers": "[3,6]", "layer_count": "6", "embedding": "false", "head": "true",
       "hidden_size": "24", "vocabulary_size": "50", "context": "64", "prefill_chunk": "8",
+      "hidden_format": #""f32""#,
     ]
     let members = right.merging(script.welcome) { $1 }.map { "\"\($0.key)\":\($0.value)" }
     return Frame(kind: 17, payload: Array("{\(members.joined(separator: ","))}".utf8))
