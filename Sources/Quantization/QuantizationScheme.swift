@@ -15,7 +15,9 @@ public protocol QuantizationScheme: Sendable {
   ///
   /// Shapes: `rows` holds `rowCount` × `columns` floats, row after row.
   /// Precondition: all floats are finite.
-  func encode(_ rows: Span<Float>, rowCount: Int, columns: Int, into planes: inout [[UInt8]])
+  func encode(
+    _ rows: Span<Float>, rowCount: Int, columns: Int, options: EncodingOptions,
+    into planes: inout [[UInt8]])
   /// The values that the bytes of some rows stand for.
   ///
   /// Shapes: `floats` takes `rowCount` × `columns` numbers.
@@ -26,6 +28,13 @@ public protocol QuantizationScheme: Sendable {
 }
 
 extension QuantizationScheme {
+  /// Encodes with the usual effort, and nothing known about the columns.
+  public func encode(
+    _ rows: Span<Float>, rowCount: Int, columns: Int, into planes: inout [[UInt8]]
+  ) {
+    encode(rows, rowCount: rowCount, columns: columns, options: .standard, into: &planes)
+  }
+
   /// Stored bits per weight, scales and padding included.
   public func bitsPerWeight(rows: Int, columns: Int) -> Double {
     guard rows > 0, columns > 0 else { return 0 }

@@ -11,34 +11,54 @@ import TensorKernels
 struct QuantizeEncoding {
   let file: QuantizePlan.File
   let pool: WorkerPool
+  let effort: Effort
+  /// Tensors that are encoded already, by name.
+  var calibrated: [String: CalibratedTensor.Result] = [:]
 
-  /// Weights of one band.
-  private static let bandElementCount = 256 << 10
+  /// Weights of one band: what is made of them stays in a core's own cache.
+  private static let bandElementCount = 96 << 10
+  /// The same where the checkpoint stores [input, output], and rows have to be gathered.
+  private static let gatheredElementCount = 1 << 20
 
   private struct Band {
     let job: Int
     let rows: Range<Int>
   }
 
-  /// Σw² and Σ(w − decoded)² of one tensor.
-  struct Sums: Sendable, Equatable {
-    var power = 0.0
-    var errorPower = 0.0
+  /// Memory that the bands of one thread use one after the other.
+  private struct Buffers {
+    var floats: [Float] = []
+    var decoded: [Float] = []
+    var planes: [[UInt8]] = []
+  }
+
+  private final class Slot {
+    var buffers = Buffers()
+  }
+
+  /// A file whose bytes are all handed to the system.
+  struct Written: Sendable {
+    let writer: SafetensorsWriter
+    let sums: [SquareSums]
+    var gains: [String: CalibrationGain] = [:]
   }
 
   private var bands: [Band] {
-    file.jobs.enumerated().flatMap { index, job in
-      let step = max(1, Self.bandElementCount / job.stored.columns)
+    file.jobs.enumerated().flatMap { index, job -> [Band] in
+      if calibrated[job.stored.name] != nil { return [] }
+      let elements =
+        job.source.spec.source.isTransposed ? Self.gatheredElementCount : Self.bandElementCount
+      let step = max(1, elements / job.stored.columns)
       return stride(from: 0, to: job.stored.rows, by: step).map { first in
         Band(job: index, rows: first..<min(first + step, job.stored.rows))
       }
     }
   }
 
-  /// Writes the file to `path` and returns the sums of each of its tensors.
+  /// Writes the file beside `path`; `finish` of its writer gives it that name.
   ///
   /// - Parameter advance: receives source bytes as they are done, from any thread.
-  func write(to path: String, advance: @Sendable (Int) -> Void) throws -> [Sums] {
+  func write(to path: String, advance: @Sendable (Int) -> Void) throws -> Written {
     let writer = try SafetensorsWriter(
       path: path,
       tensors: file.jobs.flatMap { job in
@@ -48,13 +68,18 @@ struct QuantizeEncoding {
       },
       metadata: [("format", "pt")])
     let bands = bands
-    let results = Mutex([Sums](repeating: Sums(), count: bands.count))
+    let slots = (0..<pool.threads).map { _ in Slot() }
+    let results = Mutex([SquareSums](repeating: SquareSums(), count: bands.count))
     let failure = Mutex<(band: Int, error: any Error)?>(nil)
-    pool.run(chunks: bands.count) { index in
+    pool.run(chunks: bands.count) { index, slot in
       // The first failure in order is reported, so bands before it still run.
       if let failed = failure.withLock({ $0?.band }), failed < index { return }
       do {
-        let sums = try encode(bands[index], into: writer)
+        var buffers = Buffers()
+        swap(&buffers, &slots[slot].buffers)
+        let sums = try encode(
+          bands[index], into: writer, &buffers.floats, &buffers.decoded, &buffers.planes)
+        swap(&buffers, &slots[slot].buffers)
         results.withLock { $0[index] = sums }
         let source = file.jobs[bands[index].job].source
         advance(bands[index].rows.count * source.spec.columns * source.entry.dataType.byteCount)
@@ -63,43 +88,55 @@ struct QuantizeEncoding {
       }
     }
     if let error = failure.withLock({ $0?.error }) { throw error }
-    try writer.finish()
-    var sums = [Sums](repeating: Sums(), count: file.jobs.count)
+    var sums = [SquareSums](repeating: SquareSums(), count: file.jobs.count)
     for (band, part) in zip(bands, results.withLock { $0 }) {
       sums[band.job].power += part.power
       sums[band.job].errorPower += part.errorPower
     }
-    return sums
+    for (index, job) in file.jobs.enumerated() {
+      guard let result = calibrated[job.stored.name] else { continue }
+      for band in result.bands {
+        try write(band.planes, of: job.stored, rows: band.rows, to: writer)
+      }
+      sums[index] = result.sums
+      advance(job.source.byteCount)
+    }
+    writer.beginSynchronizing()
+    return Written(
+      writer: writer, sums: sums, gains: calibrated.mapValues(\.gain))
   }
 
-  private func encode(_ band: Band, into writer: SafetensorsWriter) throws -> Sums {
-    let job = file.jobs[band.job]
-    let stored = job.stored
-    let floats = try job.source.floats(rows: band.rows)
-    try checkRange(floats, of: job, rows: band.rows)
-    var planes: [[UInt8]] = []
-    stored.scheme.encode(
-      floats.span, rowCount: band.rows.count, columns: stored.columns, into: &planes)
+  private func write(
+    _ planes: [[UInt8]], of stored: StoredTensor, rows: Range<Int>, to writer: SafetensorsWriter
+  ) throws {
     for (index, plane) in stored.planes.enumerated() {
       try writer.write(
         stored.storageName(plane: index), planes[index],
-        at: band.rows.lowerBound * plane.bytesPerRow)
+        at: rows.lowerBound * plane.bytesPerRow)
     }
-    var decoded = [Float](repeating: 0, count: floats.count)
+  }
+
+  private func encode(
+    _ band: Band, into writer: SafetensorsWriter, _ floats: inout [Float],
+    _ decoded: inout [Float], _ planes: inout [[UInt8]]
+  ) throws -> SquareSums {
+    let job = file.jobs[band.job]
+    let stored = job.stored
+    let options = EncodingOptions(effort: effort)
+    try job.source.read(rows: band.rows, into: &floats)
+    try checkRange(floats, of: job, rows: band.rows)
+    stored.scheme.encode(
+      floats.span, rowCount: band.rows.count, columns: stored.columns, options: options,
+      into: &planes)
+    try write(planes, of: stored, rows: band.rows, to: writer)
+    if decoded.count != floats.count {
+      decoded = [Float](repeating: 0, count: floats.count)
+    }
     var span = decoded.mutableSpan
     try stored.scheme.decode(
       planes: planes, rowCount: band.rows.count, columns: stored.columns, into: &span)
-    return Self.sums(floats.span, decoded.span)
-  }
-
-  private static func sums(_ floats: Span<Float>, _ decoded: Span<Float>) -> Sums {
-    var sums = Sums()
-    for index in floats.indices {
-      let weight = Double(floats[index])
-      let error = weight - Double(decoded[index])
-      sums.power += weight * weight
-      sums.errorPower += error * error
-    }
+    var sums = SquareSums()
+    sums.add(floats.span, decoded.span)
     return sums
   }
 

@@ -33,7 +33,9 @@ struct QuantizePlan: Sendable {
 
   /// Throws: `PreparationFault` for a missing or misshapen tensor, `QuantizationFault` for a
   /// recipe that does not fit, `ArchitectureFault` for a configuration that is not supported.
-  init(_ checkpoint: Checkpoint, recipe: Recipe) throws {
+  ///
+  /// - Parameter schemes: names of schemes for single tensors, before what the recipe says.
+  init(_ checkpoint: Checkpoint, recipe: Recipe, schemes: [String: String] = [:]) throws {
     guard !QuantizationRecord.isPresent(in: checkpoint.configuration) else {
       throw PreparationFault(
         "alreadyQuantized",
@@ -51,9 +53,11 @@ struct QuantizePlan: Sendable {
       for spec in architecture.tensors(of: component) where seen.insert(spec.name).inserted {
         let source = try QuantizeSource(spec, in: checkpoint)
         usedSources.insert(source.entry.name)
-        let scheme = try recipe.scheme(
-          for: spec.role, shape: spec.shape, isTied: architecture.dimensions.tiesEmbeddings,
-          stored: source.entry.dataType)
+        let scheme =
+          try schemes[spec.name].map(Schemes.named)
+          ?? recipe.scheme(
+            for: spec.role, shape: spec.shape, isTied: architecture.dimensions.tiesEmbeddings,
+            stored: source.entry.dataType)
         jobs.append(
           Job(
             source: source,

@@ -1,3 +1,4 @@
+import Quantization
 import StrictJSON
 import TensorCore
 
@@ -17,6 +18,8 @@ public struct QuantizeReport: Sendable {
     public let power: Double
     /// Σ(w − decoded)².
     public let errorPower: Double
+    /// What calibration did; nil without one, and for tensors that it leaves out.
+    public let calibration: CalibrationGain?
 
     public var elementCount: Int { shape.reduce(1, *) }
     /// √(Σ(w − decoded)² / Σw²).
@@ -27,6 +30,7 @@ public struct QuantizeReport: Sendable {
   public static let fileName = "quantization_report.json"
 
   public let recipe: String
+  public let effort: Effort
   public let entries: [Entry]
   /// Bytes of the same tensors in the checkpoint.
   public let sourceByteCount: Int
@@ -78,7 +82,8 @@ extension QuantizeReport {
   public var json: JSONValue {
     [
       "schema": .string(Self.schema), "recipe": .string(recipe),
-      "weights": JSONValue(elementCount), "source_bytes": JSONValue(sourceByteCount),
+      "effort": .string(effort.rawValue), "weights": JSONValue(elementCount),
+      "source_bytes": JSONValue(sourceByteCount),
       "stored_bytes": JSONValue(byteCount),
       "bits_per_weight": Self.rounded(bitsPerWeight, digits: 4),
       "schemes": .array(totals.map(Self.json)), "tensors": .array(entries.map(Self.json)),
@@ -96,7 +101,7 @@ extension QuantizeReport {
   }
 
   private static func json(_ entry: Entry) -> JSONValue {
-    [
+    var object: JSONObject = [
       "name": .string(entry.name), "component": .string(entry.component),
       "role": .string(entry.role), "scheme": .string(entry.scheme),
       "shape": .array(entry.shape.map { JSONValue($0) }),
@@ -105,6 +110,8 @@ extension QuantizeReport {
       "relative_error": rounded(entry.relativeError, digits: 6),
       "snr_db": snr(power: entry.power, errorPower: entry.errorPower),
     ]
+    if let calibration = entry.calibration { object["calibration"] = calibration.json }
+    return .object(object)
   }
 
   /// Rounded, so that the text does not depend on a machine's logarithm.

@@ -48,6 +48,9 @@ struct QuantizeSource: Sendable {
     self.keeping = keeping
   }
 
+  /// Where the checkpoint has its bytes.
+  var place: (file: Int, bytes: Range<Int>) { checkpoint.place(of: entry.name) ?? (0, 0..<0) }
+
   /// Bytes that one pass over the tensor reads.
   var byteCount: Int { spec.rows * spec.columns * entry.dataType.byteCount }
 
@@ -56,9 +59,17 @@ struct QuantizeSource: Sendable {
   /// Shapes: rows × columns floats, row after row.
   /// Throws: `CheckpointFault` or `PreparationFault` for NaN and infinity, naming the element.
   func floats(rows: Range<Int>) throws -> [Float] {
-    var floats = [Float](repeating: 0, count: rows.count * spec.columns)
+    var floats: [Float] = []
+    try read(rows: rows, into: &floats)
+    return floats
+  }
+
+  /// The same into an array, which is used again where it has the right length.
+  func read(rows: Range<Int>, into floats: inout [Float]) throws {
+    let count = rows.count * spec.columns
+    if floats.count != count { floats = [Float](repeating: 0, count: count) }
     if spec.shape.count == 1 {
-      return try vector()
+      floats = try vector()
     } else if spec.source.isTransposed {
       try readTransposed(rows, into: &floats)
     } else {
@@ -71,7 +82,6 @@ struct QuantizeSource: Sendable {
         done += count
       }
     }
-    return floats
   }
 
   /// The stored channels behind some rows of ours, as runs in our order.

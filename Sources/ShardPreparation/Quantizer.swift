@@ -13,6 +13,9 @@ import TensorKernels
 public struct Quantizer: Sendable {
   private let checkpoint: Checkpoint
   private let recipe: Recipe
+  private let effort: Effort
+  private let calibration: CalibrationText?
+  private let allocation: SchemeAllocation?
   private let plan: QuantizePlan
 
   /// Sentences about what is odd in the checkpoint, but no obstacle.
@@ -29,10 +32,17 @@ public struct Quantizer: Sendable {
   ///
   /// Throws: `PreparationFault`, `QuantizationFault`, `ArchitectureFault` or `TokenizationFault`
   /// naming the tensor, or the member of a file, that stands in the way.
-  public init(_ checkpoint: Checkpoint, recipe: Recipe) throws {
+  public init(
+    _ checkpoint: Checkpoint, recipe: Recipe, effort: Effort = .standard,
+    calibration: CalibrationText? = nil, allocation: SchemeAllocation? = nil
+  ) throws {
     self.checkpoint = checkpoint
     self.recipe = recipe
-    plan = try QuantizePlan(checkpoint, recipe: recipe)
+    self.effort = effort
+    self.calibration = calibration
+    self.allocation = allocation
+    plan = try QuantizePlan(
+      checkpoint, recipe: recipe, schemes: allocation?.schemes ?? [:])
     warnings =
       try plan.warnings
       + TokenizerCheck.run(
@@ -64,6 +74,29 @@ public struct Quantizer: Sendable {
   private func write(
     to staging: QuantizeStaging, pool: WorkerPool, progress: ProgressHandler?
   ) throws -> QuantizeReport {
+    let fingerprint = try QuantizeProgress.fingerprint(
+      checkpoint, recipe: recipe, effort: effort, calibration: calibration,
+      schemes: allocation?.schemes ?? [:])
+    let kept = QuantizeProgress.resumed(
+      in: staging.path, fingerprint: fingerprint, pool: pool, progress: progress)
+    try staging.keepOnly(Set(kept.files.keys).union([QuantizeStaging.progressFileName]))
+    let digests = try SourceDigests(checkpoint)
+    let record = QuantizeRecord(kept)
+    let sums = try encode(
+      to: staging.path, record: record, digests: digests, pool: pool, progress: progress)
+    let report = report(sums, gains: record.gains)
+    try writeDescription(report, to: staging.path)
+    try Directory.writeAtomically(
+      Array(Provenance(recipe: recipe, sources: try digests.finish()).fileText.utf8),
+      to: "\(staging.path)/\(Provenance.fileName)")
+    try staging.keepOnly(Set(plan.files.map(\.name) + Self.descriptionNames(checkpoint)))
+    return report
+  }
+
+  private func encode(
+    to directory: String, record: QuantizeRecord, digests: SourceDigests, pool: WorkerPool,
+    progress: ProgressHandler?
+  ) throws -> [[SquareSums]] {
     let total = plan.sourceByteCount
     let done = Mutex(0)
     let advance: @Sendable (Int) -> Void = { bytes in
@@ -74,35 +107,22 @@ public struct Quantizer: Sendable {
       progress?(
         ProgressUpdate(phase: "quantize", completedBytes: completed, totalBytes: total))
     }
-    var finished = QuantizeProgress.resumed(
-      in: staging.path,
-      fingerprint: try QuantizeProgress.fingerprint(checkpoint, recipe: recipe))
-    try staging.keepOnly(Set(finished.files.keys).union([QuantizeStaging.progressFileName]))
-    var sums: [[QuantizeEncoding.Sums]] = []
-    for file in plan.files {
-      if let kept = finished.files[file.name], kept.sums.count == file.jobs.count {
-        sums.append(kept.sums)
-        advance(file.sourceByteCount)
-        continue
-      }
-      let path = "\(staging.path)/\(file.name)"
-      let result = try QuantizeEncoding(file: file, pool: pool).write(to: path, advance: advance)
-      let (byteCount, digest) = try QuantizeProgress.digest(of: path)
-      finished.add(file.name, .init(byteCount: byteCount, digest: digest, sums: result))
-      try finished.write(to: staging.path)
-      sums.append(result)
+    guard let calibration else {
+      return try QuantizeRun(
+        plan: plan, effort: effort, directory: directory, digests: digests, pool: pool,
+        record: record, advance: advance
+      ).encodeFiles()
     }
-    let report = report(sums)
-    try writeDescription(report, to: staging.path)
-    let sources = try SourceDigests(checkpoint).read(pool: pool, progress: progress)
-    try Directory.writeAtomically(
-      Array(Provenance(recipe: recipe, sources: sources).fileText.utf8),
-      to: "\(staging.path)/\(Provenance.fileName)")
-    try staging.keepOnly(Set(plan.files.map(\.name) + Self.descriptionNames(checkpoint)))
-    return report
+    return try CalibratedRun(
+      plan: plan, effort: effort, directory: directory, checkpoint: checkpoint,
+      text: calibration, compute: try ComputeContext(threads: pool.threads), record: record,
+      advance: advance
+    ).encodeFiles()
   }
 
-  private func report(_ sums: [[QuantizeEncoding.Sums]]) -> QuantizeReport {
+  private func report(
+    _ sums: [[SquareSums]], gains: [String: CalibrationGain]
+  ) -> QuantizeReport {
     let entries = zip(plan.files, sums).flatMap { file, sums in
       zip(file.jobs, sums).map { job, sums in
         QuantizeReport.Entry(
@@ -110,11 +130,11 @@ public struct Quantizer: Sendable {
           role: job.source.spec.role.rawValue, scheme: job.stored.scheme.name,
           shape: job.stored.shape, byteCount: job.stored.byteCount,
           bitsPerWeight: job.stored.bitsPerWeight, power: sums.power,
-          errorPower: sums.errorPower)
+          errorPower: sums.errorPower, calibration: gains[job.stored.name])
       }
     }
     return QuantizeReport(
-      recipe: recipe.name, entries: entries, sourceByteCount: plan.sourceByteCount)
+      recipe: recipe.name, effort: effort, entries: entries, sourceByteCount: plan.sourceByteCount)
   }
 
   private static let indexName = "model.safetensors.index.json"

@@ -6,14 +6,32 @@ import TensorKernels
 
 /// The files that a checkpoint consists of, with their digests, so that a bundle can tell what it
 /// was made from.
-struct SourceDigests {
-  private let directory: String
-  private let files: [(name: String, role: Provenance.Source.Role)]
+///
+/// Weight files are read piece by piece, just ahead of what needs them, so that each comes from the
+/// disk once.
+final class SourceDigests: Sendable {
+  /// A file and how far it is digested.
+  private struct Reading {
+    let name: String
+    let role: Provenance.Source.Role
+    let file: InputFile
+    let stream: DigestStream
+    var offset = 0
+  }
+
+  // SAFETY: streams are used under the lock only.
+  @safe private struct Readings: @unchecked Sendable {
+    var files: [Reading]
+  }
+
+  private let readings: Mutex<Readings>
 
   init(_ checkpoint: Checkpoint) throws {
-    directory = checkpoint.directory
-    var files: [(name: String, role: Provenance.Source.Role)] = [("config.json", .configuration)]
-    files += checkpoint.weightFiles.map { (Directory.name(of: $0.path), .weights) }
+    let directory = checkpoint.directory
+    // Weight files first, in the checkpoint's order.
+    var files: [(name: String, role: Provenance.Source.Role)] = checkpoint.weightFiles
+      .map { (Directory.name(of: $0.path), .weights) }
+    files.append(("config.json", .configuration))
     files += checkpoint.tokenizerFiles.map { ($0, .tokenizer) }
     let index = "model.safetensors.index.json"
     if checkpoint.weightFiles.count > 1, Directory.isFile("\(directory)/\(index)") {
@@ -22,7 +40,12 @@ struct SourceDigests {
     for name in try Directory.names(in: directory) where Self.isLicence(name) {
       if Directory.isFile("\(directory)/\(name)") { files.append((name, .licence)) }
     }
-    self.files = files
+    let opened = try files.map { name, role in
+      Reading(
+        name: name, role: role, file: try InputFile(path: "\(directory)/\(name)"),
+        stream: DigestStream())
+    }
+    readings = Mutex(Readings(files: opened))
   }
 
   /// `LICENSE`, `LICENCE.md`, `COPYING`, `NOTICE.txt`, `USE_POLICY.md` and the like.
@@ -37,44 +60,40 @@ struct SourceDigests {
     }
   }
 
-  /// Reads all files, several at once.
-  func read(pool: WorkerPool, progress: ProgressHandler?) throws -> [Provenance.Source] {
-    let inputs = try files.map { try InputFile(path: "\(directory)/\($0.name)") }
-    let total = inputs.reduce(0) { $0 + $1.byteCount }
-    let done = Mutex(0)
-    let advance: @Sendable (Int) -> Void = { bytes in
-      let completed = done.withLock { count in
-        count += bytes
-        return count
-      }
-      progress?(ProgressUpdate(phase: "digest", completedBytes: completed, totalBytes: total))
-    }
-    let found = Mutex<[Int: Digest]>([:])
-    try pool.runThrowing(chunks: inputs.count) { index in
-      let digest = try Self.digest(of: inputs[index], advance: advance)
-      found.withLock { $0[index] = digest }
-    }
-    let digests = found.withLock { $0 }
-    return files.indices.compactMap { index in
-      digests[index].map {
-        Provenance.Source(
-          name: files[index].name, role: files[index].role, byteCount: inputs[index].byteCount,
-          digest: $0)
+  /// Reads each of the first weight files up to where `ends` says, as far as it is not read yet.
+  func read(upTo ends: [Int]) throws {
+    try readings.withLock { readings in
+      for (index, end) in ends.enumerated() {
+        try Self.read(&readings.files[index], upTo: end)
       }
     }
   }
 
-  private static func digest(
-    of file: InputFile, advance: (Int) -> Void
-  ) throws -> Digest {
-    let stream = DigestStream()
-    var offset = 0
-    while offset < file.byteCount {
-      let bytes = try file.bytes(at: offset, count: min(1 << 20, file.byteCount - offset))
-      unsafe stream.update(bytes.span.bytes)
-      offset += bytes.count
-      advance(bytes.count)
+  /// Reads what is left of all files; returns their digests.
+  func finish() throws -> [Provenance.Source] {
+    try readings.withLock { readings in
+      try readings.files.indices.map { index in
+        try Self.read(&readings.files[index], upTo: Int.max)
+        let reading = readings.files[index]
+        return Provenance.Source(
+          name: reading.name, role: reading.role, byteCount: reading.file.byteCount,
+          digest: reading.stream.finish())
+      }
     }
-    return stream.finish()
+  }
+
+  private static func read(_ reading: inout Reading, upTo end: Int) throws {
+    let end = min(end, reading.file.byteCount)
+    guard reading.offset < end else { return }
+    var buffer = [UInt8](repeating: 0, count: min(1 << 20, end - reading.offset))
+    while reading.offset < end {
+      let count = min(buffer.count, end - reading.offset)
+      var span = buffer.mutableSpan
+      var whole = unsafe span.mutableBytes
+      var part = whole._mutatingExtracting(0..<count)
+      try reading.file.read(into: &part, at: reading.offset)
+      reading.stream.update(part.bytes)
+      reading.offset += count
+    }
   }
 }

@@ -11,7 +11,8 @@ public enum InstructionSet: String, CaseIterable, Sendable {
     [.avx512, .avxvnni, .avx2, .neon, .reference].filter { $0.kernels != nil }
   }
 
-  private var index: Int32 {
+  /// How the C headers number it.
+  package var index: Int32 {
     switch self {
     case .reference: Int32(CK_REFERENCE)
     case .avx2: Int32(CK_AVX2)

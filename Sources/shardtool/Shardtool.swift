@@ -11,6 +11,7 @@ struct Shardtool: ParsableCommand {
     version: ToolVersion.current,
     subcommands: [
       QuantizeCommand.self,
+      EvaluateCommand.self,
       PlanCommand.self,
       PackCommand.self,
       VerifyCommand.self,

@@ -96,6 +96,49 @@ extension EndToEnd {
       #expect(try violations(of: "shard.error", error) == [])
     }
 
+    @Test func quantizingAndEvaluatingMeetTheirs() throws {
+      let models = try PreparedModels.shared.get()
+      let source = PreparedModels.source
+      let ids = source + "/eval_ids.safetensors"
+      let quantized = models.path("calibrated")
+      let report = try ProgramRun.run(
+        "shardtool",
+        [
+          "quantize", source, "--output", quantized, "--effort", "best", "--target-bpw", "5.2",
+          "--calibrate-token-file", ids, "--calibrate-tokens", "1000", "--json",
+        ])
+      #expect(
+        try violations(of: "shardtool.quantization_report", JSONParsing().parse(report.output))
+          == [])
+      let chart = models.path("chart.svg")
+      for extra in [[], ["--sensitivity", "--svg", chart]] {
+        let run = try ProgramRun.run(
+          "shardtool",
+          [
+            "evaluate", quantized, "--against", source, "--token-file", ids, "--tokens", "400",
+            "--json",
+          ] + extra)
+        let value = try JSONParsing().parse(run.output)
+        #expect(try violations(of: "shardtool.evaluation", value) == [])
+        #expect(value["sensitivity"] == nil || value["sensitivity"]?.array?.count == 44)
+      }
+      #expect(Directory.isFile(chart))
+      let text = try ProgramRun.run(
+        "shardtool",
+        [
+          "evaluate", quantized, "--against", source, "--text", source + "/eval.txt", "--tokens",
+          "100", "--weights-only",
+        ])
+      #expect(text.output.contains("mean KL divergence"), "\(text.output) \(text.errors)")
+      let foreign = try ProgramRun.run(
+        "shardtool",
+        [
+          "evaluate", quantized, "--against", source, "--token-file", ids, "--svg",
+          quantized + "/config.json",
+        ])
+      #expect(foreign.status == 73)
+    }
+
     @Test func shippingAndSweepingMeetTheirs() throws {
       let models = try PreparedModels.shared.get()
       let bundle = try models.bundle(bits: 4, split: [2, 2, 2])

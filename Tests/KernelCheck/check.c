@@ -40,6 +40,7 @@ static void same(const char *what, const void *a, const void *b, size_t bytes) {
 }
 
 static const ck_kernels *reference, *tested;
+static int32_t set;
 
 static ck_activations activations(const float *x, ptrdiff_t tokens, ptrdiff_t columns,
                                   const ck_kernels *kernels) {
@@ -129,15 +130,50 @@ static void check_rows(void) {
   free(x), free(w), free(a), free(b);
 }
 
+static void check_encoders(void) {
+  const ck_quantizer *plain = ck_quantizer_find(CK_REFERENCE), *fast = ck_quantizer_find(set);
+  const ptrdiff_t rows = up_to(70), columns = up_to(300);
+  const size_t r = (size_t)rows, c = (size_t)columns, padded = ck_padded_columns(c);
+  float *x = numbers(rows * columns), *importance = numbers(columns);
+  for (size_t i = 0; i < c; i++) importance[i] = importance[i] < 0 ? 0 : importance[i];
+  for (int turn = 0; turn < 12; turn++) {
+    ck_encoding e[2];
+    float *values[2];
+    for (int k = 0; k < 2; k++) {
+      e[k] = (ck_encoding){.x = x, .rows = r, .columns = c, .effort = turn % 3,
+                           .importance = turn / 3 % 2 ? importance : NULL,
+                           .row_scale = memory(4 * r), .block_scale = memory(r * padded),
+                           .codes = memory(r * padded)};
+      memset(e[k].block_scale, 0, r * padded), memset(e[k].codes, 0, r * padded);
+      values[k] = memory(4 * r * c);
+      const ck_quantizer *q = k ? fast : plain;
+      (turn < 6 ? q->q4 : q->q8)(&e[k]);
+      (turn < 6 ? q->decode_q4 : q->decode_q8)(
+          e[k].row_scale, e[k].block_scale, e[k].codes, r, c, values[k]);
+    }
+    same("row scales", e[0].row_scale, e[1].row_scale, 4 * r);
+    same("block scales", e[0].block_scale, e[1].block_scale, r * padded);
+    same("codes", e[0].codes, e[1].codes, r * padded);
+    same("decoded weights", values[0], values[1], 4 * r * c);
+    double sums[2][2] = {{0}};
+    plain->squares(x, values[0], r * c, sums[0]), fast->squares(x, values[0], r * c, sums[1]);
+    same("squares", sums[0], sums[1], sizeof sums[0]);
+    for (int k = 0; k < 2; k++)
+      free(e[k].row_scale), free(e[k].block_scale), free(e[k].codes), free(values[k]);
+  }
+  free(x), free(importance);
+}
+
 int main(int count, char **arguments) {
   reference = ck_kernels_find(CK_REFERENCE);
-  tested = ck_kernels_find(count > 1 ? atoi(arguments[1]) : CK_NEON);
+  set = count > 1 ? atoi(arguments[1]) : CK_NEON;
+  tested = ck_kernels_find(set);
   if (!tested) {
     printf("this processor or build lacks the instruction set\n");
     return 1;
   }
   const int rounds = 60;
-  for (int i = 0; i < rounds; i++) check_products(), check_rows();
+  for (int i = 0; i < rounds; i++) check_products(), check_rows(), check_encoders();
   printf("%d rounds, %d differences\n", rounds, failures);
   return failures > 0;
 }

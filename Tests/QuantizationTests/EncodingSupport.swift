@@ -2,10 +2,12 @@ import Quantization
 import TestSupport
 
 func encoded(
-  _ scheme: any QuantizationScheme, _ floats: [Float], _ rows: Int, _ columns: Int
+  _ scheme: any QuantizationScheme, _ floats: [Float], _ rows: Int, _ columns: Int,
+  _ options: EncodingOptions = .standard
 ) -> [[UInt8]] {
   var planes: [[UInt8]] = []
-  scheme.encode(floats.span, rowCount: rows, columns: columns, into: &planes)
+  scheme.encode(
+    floats.span, rowCount: rows, columns: columns, options: options, into: &planes)
   return planes
 }
 

@@ -54,6 +54,11 @@ public final class Checkpoint: Sendable {
 
   public func entry(_ name: String) -> TensorEntry? { places[name]?.entry }
 
+  /// Where a tensor's bytes lie: the number of the file among `weightFiles`, and its bytes there.
+  public func place(of name: String) -> (file: Int, bytes: Range<Int>)? {
+    places[name].map { ($0.file, $0.entry.byteRange) }
+  }
+
   /// The file that holds a tensor, for messages.
   public func path(of name: String) -> String {
     places[name].map { weightFiles[$0.file].path } ?? directory

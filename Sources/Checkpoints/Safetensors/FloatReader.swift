@@ -8,7 +8,7 @@ struct FloatReader {
   let entry: TensorEntry
 
   /// Elements converted at a time.
-  private static let window = 64 << 10
+  private static let window = 32 << 10
 
   /// Precondition: `elements` lies within the tensor and `floats` is as long as it.
   func read(_ elements: Range<Int>, into floats: inout MutableSpan<Float>) throws {

@@ -96,6 +96,11 @@ public final class SafetensorsWriter: Sendable {
     try unsafe write(name, bytes.span.bytes, at: offset)
   }
 
+  /// Asks the system to bring what was written to the disk, so that `finish` has less to wait for.
+  public func beginSynchronizing() {
+    file.beginSynchronizing(0..<(entries.last?.byteRange.upperBound ?? 0))
+  }
+
   /// Syncs the file and gives it its name.
   ///
   /// Throws: `CheckpointFault` where bytes of a tensor were never written.

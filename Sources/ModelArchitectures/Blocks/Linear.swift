@@ -9,6 +9,7 @@ struct Linear: Sendable {
   let bias: Matrix?
 
   func callAsFunction(_ input: LinearInput, _ pass: ForwardPass, into output: Matrix) {
+    pass.observer?.observe(weights, input: input.values, rows: pass.rows)
     pass.compute.multiply(
       weights, input.values, quantized: input.codes, rows: pass.rows, bias: bias, into: output)
   }

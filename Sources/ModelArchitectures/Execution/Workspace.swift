@@ -87,6 +87,8 @@ public struct ForwardPass: Sendable {
   public let workspace: Workspace
   /// Position of the first row in its sequence.
   public let firstPosition: Int
+  /// Who sees what goes into products with weights; nobody where the model only runs.
+  public var observer: (any LinearObserver)?
   /// Tokens in this pass, at most the workspace's capacity.
   public private(set) var rows: Int
 

@@ -44,12 +44,17 @@ public struct PassThroughScheme: QuantizationScheme {
 
 extension PassThroughScheme {
   public func encode(
-    _ rows: Span<Float>, rowCount: Int, columns: Int, into planes: inout [[UInt8]]
+    _ rows: Span<Float>, rowCount: Int, columns: Int, options: EncodingOptions,
+    into planes: inout [[UInt8]]
   ) {
     precondition(
       rows.count == rowCount * columns,
       "\(rowCount) rows of \(columns) are not \(rows.count) floats")
-    var bytes = [UInt8](repeating: 0, count: rows.count * dataType.byteCount)
+    // An array of the right length is used again.
+    var bytes = planes.count == 1 ? planes.removeLast() : []
+    if bytes.count != rows.count * dataType.byteCount {
+      bytes = [UInt8](repeating: 0, count: rows.count * dataType.byteCount)
+    }
     var span = bytes.mutableSpan
     var raw = unsafe span.mutableBytes
     switch format {

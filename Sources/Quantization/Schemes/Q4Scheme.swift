@@ -10,7 +10,16 @@ public struct Q4Scheme: QuantizationScheme {
   public let name = "q4"
   public let format = WeightFormat.q4
 
-  public init() {}
+  private let encoders: BlockEncoders
+
+  public init() { encoders = .best }
+
+  /// The scheme as one instruction set computes it, which gives the same bytes; nil where the
+  /// processor lacks it.
+  package init?(_ instructionSet: InstructionSet) {
+    guard let encoders = BlockEncoders(instructionSet) else { return nil }
+    self.encoders = encoders
+  }
 
   public func planes(rows: Int, columns: Int) -> [PlaneLayout] {
     let padded = ck_padded_columns(columns)
@@ -25,29 +34,21 @@ public struct Q4Scheme: QuantizationScheme {
   }
 
   public func encode(
-    _ rows: Span<Float>, rowCount: Int, columns: Int, into planes: inout [[UInt8]]
+    _ rows: Span<Float>, rowCount: Int, columns: Int, options: EncodingOptions,
+    into planes: inout [[UInt8]]
   ) {
-    unsafe encodeBlocks(rows, rowCount: rowCount, columns: columns, into: &planes) {
-      rows, rowScales, blockScales, codes in
-      unsafe ck_q4_encode(rows, rowCount, columns, rowScales, blockScales, codes)
-    }
+    unsafe encoders.encode(
+      rows, rowCount: rowCount, columns: columns, options: options,
+      layouts: self.planes(rows: rowCount, columns: columns), into: &planes
+    ) { unsafe encoders.functions.q4($0) }
   }
 
   public func decode(
     planes: [[UInt8]], rowCount: Int, columns: Int, into floats: inout MutableSpan<Float>
   ) throws(QuantizationFault) {
     try checkLengths(planes, rowCount: rowCount, columns: columns)
-    let padded = ck_padded_columns(columns)
-    let block = Int(CK_Q4_BLOCK)
-    for row in 0..<rowCount {
-      let rowScale = littleEndianFloat(planes[0], at: row)
-      for column in 0..<columns {
-        let scale = planes[1][row * (padded / block) + column / block]
-        let pair = planes[2][row * (padded / 2) + column / 2]
-        let code = column & 1 == 0 ? pair & 15 : pair >> 4
-        let value = ck_q4_block_scale(scale) * ck_q4_grid_value(UInt32(scale & 1), UInt32(code))
-        floats[row * columns + column] = rowScale * Float(value)
-      }
+    unsafe encoders.decode(planes: planes, rowCount: rowCount, columns: columns, into: &floats) {
+      unsafe encoders.functions.decode_q4($0, $1, $2, $3, $4, $5)
     }
   }
 }

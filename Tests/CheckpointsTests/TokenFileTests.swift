@@ -1,5 +1,4 @@
 import Checkpoints
-import ShardRuntime
 import TensorCore
 import TestSupport
 import Testing
@@ -40,9 +39,9 @@ import Testing
     #expect(
       performing: { try TokenFile.read(path) },
       throws: { error in
-        let fault = error as? GenerationFault
-        return fault?.code == "generation.badTokenFile" && fault?.context["file"] == path
-          && fault?.context["offset"] == "\(offset)" && fault?.exitStatus == .badData
+        let fault = error as? CheckpointFault
+        return fault?.code == "checkpoint.badTokenFile" && fault?.context["file"] == path
+          && fault?.message.contains("at byte \(offset);") == true && fault?.exitStatus == .badData
       })
   }
 

@@ -1,11 +1,10 @@
-import Checkpoints
 import TensorCore
 
 /// Token ids in a file: an I32 tensor `ids` of a safetensors file, or whitespace-separated text.
 public enum TokenFile {
   /// Reads either form; a safetensors file is known by the brace that begins its header.
   ///
-  /// Throws: `GenerationFault`, `CheckpointFault` or `FileFault`, each naming the file.
+  /// Throws: `CheckpointFault` or `FileFault`, each naming the file.
   public static func read(_ path: String) throws -> [Int32] {
     let file = try InputFile(path: path)
     let isSafetensors = try file.byteCount > 8 && file.bytes(at: 8, count: 1) == [UInt8(ascii: "{")]
@@ -13,7 +12,7 @@ public enum TokenFile {
     return try parse(try InputFile.contents(of: path), path: path)
   }
 
-  package static func parse(_ bytes: [UInt8], path: String) throws(GenerationFault) -> [Int32] {
+  package static func parse(_ bytes: [UInt8], path: String) throws(CheckpointFault) -> [Int32] {
     var ids: [Int32] = []
     var value: Int?
     for (offset, byte) in bytes.enumerated() {
@@ -32,11 +31,11 @@ public enum TokenFile {
     return ids
   }
 
-  private static func malformed(_ path: String, _ offset: Int) -> GenerationFault {
-    GenerationFault(
-      "badTokenFile", .badData,
+  private static func malformed(_ path: String, _ offset: Int) -> CheckpointFault {
+    CheckpointFault(
+      "badTokenFile",
       "\(path) holds something else than a token id at byte \(offset); expected numbers "
         + "separated by white space, or a safetensors file with an I32 tensor `ids`",
-      context: ["file": path, "offset": "\(offset)"])
+      file: path)
   }
 }
