@@ -64,7 +64,7 @@ import Testing
   /// The bytes are part of the promise: the same on every machine, compiler and number of
   /// threads. A change here means a new encoder version in `QuantizeProgress`.
   @Test(arguments: [
-    ("q4", UInt64(0xEE71_A716_2DCB_B65B)), ("q8", UInt64(0x3E44_4C5B_9E0E_2706)),
+    ("q4", UInt64(0xB28D_E7B4_A340_5087)), ("q8", UInt64(0x3E44_4C5B_9E0E_2706)),
   ])
   func bytesAreThoseRecorded(name: String, recorded: UInt64) throws {
     let floats = gaussian(33 * 172, seed: 2026)

@@ -70,8 +70,7 @@ import Testing
     let text = try text(try ids(0..<1500))
     try quantize(to: "first", text, threads: 1)
     let expected = try files(in: directory.appending("first"))
-    struct Stop: Error {}
-    // A run that ends in the middle leaves its staging directory, as a kill does.
+    // What a kill in the middle would leave.
     let isCopied = Mutex(false)
     let from = directory.appending(".second.partial")
     let to = directory.appending(".third.partial")
@@ -82,20 +81,12 @@ import Testing
           return !done
         })
       else { return }
-      copyTree(from, to)
+      copyFiles(from, to)
     }
     #expect(try files(in: directory.appending("second")) == expected)
     #expect(Directory.exists(to))
     try quantize(to: "third", text)
     #expect(try files(in: directory.appending("third")) == expected)
-  }
-
-  private func copyTree(_ from: String, _ to: String) {
-    try? Directory.create(to)
-    for name in (try? Directory.names(in: from)) ?? [] {
-      guard let bytes = try? InputFile.contents(of: "\(from)/\(name)") else { continue }
-      try? Directory.writeAtomically(bytes, to: "\(to)/\(name)")
-    }
   }
 
   @Test func activationsOfZeroAreAnError() throws {

@@ -23,6 +23,16 @@ func files(in directory: String) throws -> [String: [UInt8]] {
   return result
 }
 
+/// Copies the files of a directory that another thread may be changing: what is gone by then is
+/// left out, as a kill would leave it.
+func copyFiles(_ from: String, _ to: String) {
+  try? Directory.create(to)
+  for name in (try? Directory.names(in: from)) ?? [] {
+    guard let bytes = try? InputFile.contents(of: "\(from)/\(name)") else { continue }
+    try? Directory.writeAtomically(bytes, to: "\(to)/\(name)")
+  }
+}
+
 /// The code of the fault that a piece of work ends in; "none" where it succeeds.
 func faultCode(_ body: () throws -> Void) -> String {
   do {

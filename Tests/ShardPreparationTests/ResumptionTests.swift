@@ -1,5 +1,4 @@
 import Checkpoints
-import Foundation
 import Quantization
 import ShardPreparation
 import StrictJSON
@@ -32,7 +31,7 @@ import Testing
           return !done
         })
       else { return }
-      try? FileManager.default.copyItem(atPath: from, toPath: to)
+      copyFiles(from, to)
     }
     #expect(Directory.exists(to))
   }

@@ -24,7 +24,9 @@ enum {
   GRID_SHIFT = 2 * CK_Q4_HALF_SHIFT,
   /* The largest block's scale in q8 before the search, which leaves room for larger ones. */
   TOP_SCALE = 235,
-  LARGEST_SCALE = 255
+  LARGEST_SCALE = 255,
+  /* The code of columns behind a row's end. */
+  PADDING_CODE = 8
 };
 
 /* The largest numbers in a row and in a block may differ by this before the block counts as zero:

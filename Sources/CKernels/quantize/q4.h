@@ -259,6 +259,16 @@ INLINE void store_codes(const v8i *codes, size_t count, uint8_t *to) {
   }
 }
 
+/* Gives the padding of blocks that a row's end cuts its code. */
+INLINE void store_padding(const block_places *places, size_t count, uint8_t *to) {
+  for (size_t lane = 0; lane < count; lane++)
+    for (size_t i = places->count[lane]; i < BLOCK; i++) {
+      uint8_t *byte = to + lane * (BLOCK / 2) + i / 2;
+      *byte = i & 1 ? (uint8_t)((*byte & 15) | PADDING_CODE << 4)
+                    : (uint8_t)((*byte & 240) | PADDING_CODE);
+    }
+}
+
 /* ---- groups of rows ---- */
 
 /* The search leaves each block's scale in the place of its codes and its grid in the place of its
@@ -350,6 +360,7 @@ INLINE void code_group(
     for (int v = 0; v < PACKED; v++) c.codes[v] = (v8i){0};
     v32i l = best_block_scale(&t, known.grid, known.row_scale, known.l, steps, &c);
     store_codes(c.codes, count, codes + first * (BLOCK / 2));
+    store_padding(&places, count, codes + first * (BLOCK / 2));
     v32i byte = (l + CK_Q4_SCALE_BIAS) | known.grid;
     for (size_t lane = 0; lane < count; lane++) {
       block_scale[first + lane] = (uint8_t)byte[lane];

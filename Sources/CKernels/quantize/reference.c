@@ -45,11 +45,12 @@ static int32_t nearest_code(int32_t position, int32_t unit) {
 typedef struct {
   float most;   /* the largest magnitude, of the weights times the row's factor */
   float weight; /* the largest of the weights that `w` stands for */
+  size_t count; /* elements that are no padding */
   int32_t x[CK_Q4_BLOCK], w[CK_Q4_BLOCK], wx[CK_Q4_BLOCK];
 } block;
 
 static block load(const float *x, const float *importance, size_t count, float factor) {
-  block b = {0};
+  block b = {.count = count};
   float scaled_x[CK_Q4_BLOCK] = {0};
   for (size_t i = 0; i < count; i++) scaled_x[i] = x[i] * factor;
   b.most = largest_magnitude(scaled_x, CK_Q4_BLOCK);
@@ -122,6 +123,7 @@ static coding code_block(const block *b, int32_t grid, float scale) {
     int32_t q = grids[grid][c.codes[i]];
     c.a += b->wx[i] * q;
     c.b += b->w[i] * q * q;
+    if ((size_t)i >= b->count) c.codes[i] = PADDING_CODE;
   }
   return c;
 }
