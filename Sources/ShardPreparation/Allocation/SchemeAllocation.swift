@@ -29,6 +29,9 @@ public struct SchemeAllocation: Sendable {
     var rate: Double { large > small ? loss / Double(large - small) : 0 }
   }
 
+  /// Bits by which `q4` everywhere may exceed what was asked for.
+  private static let slack = 0.05
+
   /// Measures and chooses.
   ///
   /// Throws: `PreparationFault` where `q4` everywhere takes more than that.
@@ -44,7 +47,8 @@ public struct SchemeAllocation: Sendable {
     let weights = jobs.reduce(0) { $0 + $1.stored.elementCount }
     let limit = Int(target * Double(weights) / 8)
     var bytes = jobs.reduce(0) { $0 + $1.stored.byteCount }
-    guard bytes <= limit else {
+    // What rows' scales add to the 4.5 bits of q4 does not spoil a budget of 4.5.
+    guard bytes <= limit + Int(Self.slack * Double(weights) / 8) else {
       throw PreparationFault(
         "budgetTooSmall",
         "q4 throughout takes \(Quantity.fixed(Double(bytes) * 8 / Double(weights), digits: 3)) "
