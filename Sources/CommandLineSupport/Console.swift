@@ -86,6 +86,9 @@ public enum Console {
   /// Whether standard error is a terminal, so that a line may be drawn again.
   public static var errorIsTerminal: Bool { isatty(2) == 1 }
 
+  /// Whether standard output is a terminal.
+  public static var outputIsTerminal: Bool { isatty(1) == 1 }
+
   /// Whether standard input is a terminal.
   public static var inputIsTerminal: Bool { isatty(0) == 1 }
 }

@@ -1,32 +1,40 @@
 import Foundation
+import TestSupport
 
 #if canImport(Glibc)
   import Glibc
 #endif
 
 /// A way between two programs of this machine that takes its time: a relay of TCP connections
-/// that hands on every piece of bytes a fixed time after it came, in both directions.
+/// that hands on every piece of bytes a while after it came, in both directions.
+///
+/// It can lose pieces as TCP shows it, which brings them later and keeps all that follows waiting,
+/// and can be cut: then nothing comes through, not even the end of a connection, until it is
+/// mended.
 ///
 // SAFETY: the listener is only closed by `deinit`; each connection's threads own its sockets.
 final class DelayingRelay: @unchecked Sendable {
   let port: Int
+  let way: RelayedWay
   private let listener: Int32
-  private let target: UInt16
-  private let delay: UInt64
 
   struct Failure: Error {
     let call: String
   }
 
   /// - Parameters:
-  ///   - port: where the other program listens on this machine.
+  ///   - port: where the other program listens.
+  ///   - host: its numeric address.
+  ///   - here: the numeric address to listen at.
   ///   - microseconds: how long a piece is under way, each way.
-  init(to port: Int, microseconds: Int) throws {
-    target = UInt16(port)
-    delay = UInt64(microseconds) * 1000
+  init(
+    to port: Int, of host: String = "127.0.0.1", at here: String = "127.0.0.1", microseconds: Int
+  ) throws {
+    let target = Self.address(host, port)
+    way = RelayedWay(microseconds: microseconds)
     let listener = Self.makeSocket()
     self.listener = listener
-    var address = Self.address(0)
+    var address = Self.address(here, 0)
     let size = socklen_t(MemoryLayout<sockaddr_in>.size)
     let isBound = unsafe withUnsafePointer(to: &address) {
       unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -43,19 +51,13 @@ final class DelayingRelay: @unchecked Sendable {
     }
     guard hasName == 0 else { throw Failure(call: "getsockname") }
     self.port = Int(UInt16(bigEndian: actual.sin_port))
-    let (target, delay) = (target, delay)
+    let way = way
     Thread.detachNewThread {
       while true {
         let client = accept(listener, nil, nil)
         guard client >= 0 else { return }
-        guard let server = Self.connect(to: target) else {
-          close(client)
-          continue
-        }
-        for (from, to) in [(client, server), (server, client)] {
-          Self.setNoDelay(from)
-          Pump(from: from, to: to, delay: delay).start()
-        }
+        way.noteConnection()
+        Thread.detachNewThread { Self.carry(client, to: target, by: way) }
       }
     }
   }
@@ -63,6 +65,20 @@ final class DelayingRelay: @unchecked Sendable {
   deinit {
     shutdown(listener, Int32(SHUT_RDWR))
     close(listener)
+    way.end()
+  }
+
+  private static func carry(_ client: Int32, to target: sockaddr_in, by way: RelayedWay) {
+    way.waitUntilWhole()
+    guard let server = connect(to: target) else {
+      close(client)
+      return
+    }
+    let pair = SocketPair(client, server)
+    for (from, to, isForward) in [(client, server, true), (server, client, false)] {
+      setNoDelay(from)
+      Pump(from: from, to: to, pair: pair, way: way, isForward: isForward).start()
+    }
   }
 
   private static func makeSocket() -> Int32 {
@@ -73,11 +89,11 @@ final class DelayingRelay: @unchecked Sendable {
     #endif
   }
 
-  private static func address(_ port: UInt16) -> sockaddr_in {
+  private static func address(_ host: String, _ port: Int) -> sockaddr_in {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    address.sin_port = UInt16(port).bigEndian
+    address.sin_addr.s_addr = unsafe inet_addr(host)
     return address
   }
 
@@ -87,9 +103,9 @@ final class DelayingRelay: @unchecked Sendable {
       socket, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
   }
 
-  private static func connect(to port: UInt16) -> Int32? {
+  private static func connect(to target: sockaddr_in) -> Int32? {
     let socket = makeSocket()
-    var address = address(port)
+    var address = target
     let size = socklen_t(MemoryLayout<sockaddr_in>.size)
     let result = unsafe withUnsafePointer(to: &address) {
       unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -108,17 +124,92 @@ final class DelayingRelay: @unchecked Sendable {
   }
 }
 
+/// What a relay does to what passes it, and what has passed.
+///
+// SAFETY: everything is read and written under the condition's lock.
+final class RelayedWay: @unchecked Sendable {
+  private let condition = NSCondition()
+  private var nanoseconds: UInt64
+  private var lossInThousand: UInt64 = 0
+  private var random = SeededGenerator(seed: 1)
+  private var isCut = false
+  private var hasEnded = false
+  private var passed = 0
+  private var accepted = 0
+
+  /// How much later a piece comes that TCP has to send again.
+  private static let resending: UInt64 = 200_000_000
+
+  init(microseconds: Int) { nanoseconds = UInt64(microseconds) * 1000 }
+
+  /// Lets pieces take so long from now on, and so many in a thousand be lost at first.
+  func set(microseconds: Int, lossInThousand: Int = 0) {
+    condition.withLock {
+      nanoseconds = UInt64(microseconds) * 1000
+      self.lossInThousand = UInt64(lossInThousand)
+    }
+  }
+
+  /// Lets nothing through from now on, or again all that has waited.
+  func cut(_ isCut: Bool) {
+    condition.withLock {
+      self.isCut = isCut
+      condition.broadcast()
+    }
+  }
+
+  func end() {
+    condition.withLock {
+      hasEnded = true
+      isCut = false
+      condition.broadcast()
+    }
+  }
+
+  func waitUntilWhole() {
+    condition.withLock {
+      while isCut, !hasEnded { condition.wait() }
+    }
+  }
+
+  /// Bytes that came for the target so far.
+  var forwarded: Int { condition.withLock { passed } }
+  /// Connections so far.
+  var connections: Int { condition.withLock { accepted } }
+
+  fileprivate func noteConnection() { condition.withLock { accepted += 1 } }
+
+  /// How long a piece is under way.
+  fileprivate func delay(of count: Int, isForward: Bool) -> UInt64 {
+    condition.withLock {
+      if isForward { passed += max(0, count) }
+      let isLost = lossInThousand > 0 && random.next() % 1000 < lossInThousand
+      return nanoseconds + (isLost ? Self.resending : 0)
+    }
+  }
+}
+
+/// Both sockets of a connection, closed when nobody uses them any more.
+private final class SocketPair: Sendable {
+  private let sockets: [Int32]
+  init(_ first: Int32, _ second: Int32) { sockets = [first, second] }
+  deinit { for socket in sockets { close(socket) } }
+}
+
 /// One direction of a connection.
 private final class Pump: @unchecked Sendable {
   private let from: Int32
   private let to: Int32
-  private let delay: UInt64
+  private let pair: SocketPair
+  private let way: RelayedWay
+  private let isForward: Bool
   private let condition = NSCondition()
   private var pieces: [(due: UInt64, bytes: [UInt8])] = []
   private var hasEnded = false
 
-  init(from: Int32, to: Int32, delay: UInt64) {
-    (self.from, self.to, self.delay) = (from, to, delay)
+  init(from: Int32, to: Int32, pair: SocketPair, way: RelayedWay, isForward: Bool) {
+    (self.from, self.to, self.pair, self.way) = (from, to, pair, way)
+    self.isForward = isForward
   }
 
   private static var now: UInt64 { DispatchTime.now().uptimeNanoseconds }
@@ -126,11 +217,12 @@ private final class Pump: @unchecked Sendable {
   func start() {
     Thread.detachNewThread { [self] in
       var buffer = [UInt8](repeating: 0, count: 256 << 10)
+      var last: UInt64 = 0
       while true {
         let count = unsafe read(from, &buffer, buffer.count)
-        let due = Self.now + delay
+        last = max(last, Self.now + way.delay(of: count, isForward: isForward))
         condition.lock()
-        if count > 0 { pieces.append((due, Array(buffer[..<count]))) } else { hasEnded = true }
+        if count > 0 { pieces.append((last, Array(buffer[..<count]))) } else { hasEnded = true }
         condition.signal()
         condition.unlock()
         if count <= 0 { return }
@@ -139,15 +231,21 @@ private final class Pump: @unchecked Sendable {
     Thread.detachNewThread { [self] in
       while let piece = next() {
         Self.wait(until: piece.due)
+        way.waitUntilWhole()
         var rest = piece.bytes[...]
         while !rest.isEmpty {
           let count = unsafe rest.withUnsafeBytes {
             unsafe send(to, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
           }
-          guard count > 0 else { return }
+          guard count > 0 else {
+            // Whoever sends hears that nobody reads.
+            shutdown(from, Int32(SHUT_RD))
+            return
+          }
           rest = rest.dropFirst(count)
         }
       }
+      way.waitUntilWhole()
       shutdown(to, Int32(SHUT_WR))
     }
   }

@@ -15,7 +15,7 @@ extension EndToEnd {
         "shardrun",
         [
           "generate", bundle, "--prompt", "Once upon a time", "--max-tokens", "500",
-          "--ignore-eos", "--threads", "1",
+          "--ignore-eos", "--threads", "1", "--on-failure", "abort",
         ], environment: ["SHARD_ISA": "reference"])
       try #require(
         RunningProgram.wait(seconds: 20) { program.output.count > 20 || !program.isRunning },

@@ -49,7 +49,7 @@ extension EndToEnd {
       func errors(_ peers: String?, place: String = "nodes/node-0") throws -> (Int32, String) {
         let run = try ProgramRun.run(
           "shardrun",
-          ["generate", "\(bundle)/\(place)", "--prompt", "Once"]
+          ["generate", "\(bundle)/\(place)", "--prompt", "Once", "--on-failure", "abort"]
             + (peers.map { ["--peers", $0] } ?? []))
         #expect(run.output.isEmpty)
         return (run.status, run.errors)
@@ -81,7 +81,7 @@ extension EndToEnd {
         "shardrun",
         [
           "generate", "\(bundle)/nodes/node-0", "--peers", "node-1=\(peer.address)", "--prompt",
-          "Once upon a time", "--max-tokens", "500", "--ignore-eos",
+          "Once upon a time", "--max-tokens", "500", "--ignore-eos", "--on-failure", "abort",
         ], environment: ["SHARD_ISA": "reference"])
       try #require(RunningProgram.wait(seconds: 20) { program.output.count > 20 })
       let start = Date()

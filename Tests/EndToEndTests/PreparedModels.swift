@@ -22,14 +22,17 @@ final class PreparedModels: Sendable {
   func path(_ name: String) -> String { directory.appending(name) }
 
   /// A bundle of the model with so many bits and layers per node; made where it is missing.
-  func bundle(bits: Int, split: [Int]) throws -> String {
-    let name = "b\(bits)-" + split.map(String.init).joined(separator: "-")
+  func bundle(bits: Int, split: [Int], sequences: Int = 1) throws -> String {
+    let name =
+      "b\(bits)-" + split.map(String.init).joined(separator: "-")
+      + (sequences > 1 ? "x\(sequences)" : "")
     let path = directory.appending(name)
     if Directory.exists(path) { return path }
     let plan = path + ".plan.json"
     try shardtool([
       "plan", directory.appending("q\(bits)"), "--nodes", "\(split.count)", "--ram", "8G",
-      "--split", split.map(String.init).joined(separator: ","), "--output", plan,
+      "--split", split.map(String.init).joined(separator: ","), "--sequences", "\(sequences)",
+      "--output", plan,
     ])
     try shardtool([
       "pack", directory.appending("q\(bits)"), "--plan", plan, "--output", path,

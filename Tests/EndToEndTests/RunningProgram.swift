@@ -93,9 +93,12 @@ final class RunningProgram {
   }
 
   /// Whether a process runs whose command line holds all these texts.
-  static func isRunning(with texts: [String]) -> Bool {
+  static func isRunning(with texts: [String]) -> Bool { count(with: texts) > 0 }
+
+  /// How many such processes run.
+  static func count(with texts: [String]) -> Int {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-    return names.contains { name in
+    return names.count { name in
       guard Int32(name) != nil,
         let line = try? String(contentsOfFile: "/proc/\(name)/cmdline", encoding: .utf8)
       else { return false }

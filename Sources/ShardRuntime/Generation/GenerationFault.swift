@@ -74,6 +74,13 @@ public struct GenerationFault: Fault {
       : "\(first); the model has no more positions"
   }
 
+  /// The fault as that of one prompt of many, counted from 1.
+  func inPrompt(_ number: Int) -> GenerationFault {
+    GenerationFault(
+      String(code.dropFirst("generation.".count)), exitStatus, "prompt \(number): \(message)",
+      context: context.merging(["prompt": "\(number)"]) { $1 })
+  }
+
   static var unexpectedAnswer: GenerationFault {
     GenerationFault(
       "unexpectedAnswer", .bug, "the last node answered with something else than was asked for")

@@ -42,6 +42,8 @@ public struct GenerationTimings: Sendable, Equatable {
   public var firstTokenSeconds = 0.0
   /// From the first token to the last.
   public var decodeSeconds = 0.0
+  /// Lost with nodes, and with computing again what they held; no part of the times above.
+  public var lostSeconds = 0.0
 
   public var prefillTokensPerSecond: Double? { rate(promptTokens - keptTokens, firstTokenSeconds) }
   /// The first token belongs to the prefill.
@@ -115,6 +117,8 @@ public struct Generator {
     timings.promptTokens = prompt.count
     let clock = ContinuousClock()
     let start = clock.now
+    let lostBefore = runner.timeLost
+    var lostWithFirst = lostBefore
     timings.keptTokens = try runner.rewind(to: common)
     cache.removeSubrange(timings.keptTokens...)
     var generated: [Int32] = []
@@ -131,7 +135,7 @@ public struct Generator {
       let token = try next(pending, position, request.sampling, step: generated.count)
       cache += pending
       last = clock.now
-      if generated.isEmpty { firstToken = last }
+      if generated.isEmpty { (firstToken, lostWithFirst) = (last, runner.timeLost) }
       generated.append(token)
       pending = [token]
       let isStop = request.stopIds.contains(token)
@@ -144,8 +148,10 @@ public struct Generator {
       }
     }
     timings.generatedTokens = generated.count
-    timings.firstTokenSeconds = (firstToken - start).seconds
-    timings.decodeSeconds = (last - firstToken).seconds
+    let lost = (first: lostWithFirst - lostBefore, later: runner.timeLost - lostWithFirst)
+    timings.firstTokenSeconds = (firstToken - start - lost.first).seconds
+    timings.decodeSeconds = (last - firstToken - lost.later).seconds
+    timings.lostSeconds = (lost.first + lost.later).seconds
     held = cache
     if let rest = text?.finish(), !rest.isEmpty {
       _ = onStep(GenerationStep(token: nil, text: rest))
@@ -167,7 +173,7 @@ public struct Generator {
 ///
 /// The decoder has seen the prompt, because a first word's leading space depends on what stands
 /// before it.
-private struct TextStream {
+struct TextStream {
   private var decoder: StreamDecoder
   private(set) var text = ""
 

@@ -15,6 +15,13 @@ public protocol SequenceRunner: AnyObject {
 
   /// Runs ids at consecutive positions and returns what `output` asks for.
   func run(_ ids: [Int32], firstPosition: Int, output: StepOutput) throws -> StepResult
+
+  /// What waiting for lost nodes, and computing again what they held, has taken so far.
+  var timeLost: Duration { get }
+}
+
+extension SequenceRunner {
+  public var timeLost: Duration { .zero }
 }
 
 extension InferencePipeline: SequenceRunner {}

@@ -95,14 +95,19 @@ public final class LoadedShard: Sendable {
   public func makeSession() -> ShardSession { ShardSession(self) }
 
   /// This node as a stage of the ring, with a session for each sequence of the plan.
-  public func makeStage() -> Stage {
+  public func makeStage() -> Stage { makeStage(sequences: plan.settings.sequences) { $0 } }
+
+  /// The same with another number of sequences, and something between stage and session.
+  public func makeStage(
+    sequences: Int, executor: (ShardSession) -> any StageExecutor
+  ) -> Stage {
     Stage(
       StageDescription(
         node: node, nodeNames: plan.nodes.map(\.name), bundleID: bundleID, layers: layers,
         layerCount: dimensions.layerCount, holdsEmbedding: holdsEmbedding, holdsHead: holdsHead,
         hiddenSize: hiddenSize, vocabularySize: vocabularySize, context: plan.settings.context,
         prefillChunk: plan.settings.prefillChunk, hiddenFormat: hiddenFormat),
-      executors: (0..<plan.settings.sequences).map { _ in makeSession() },
+      executors: (0..<sequences).map { _ in executor(makeSession()) },
       ledgerBytes: ledger.total)
   }
 }

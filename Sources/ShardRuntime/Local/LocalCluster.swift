@@ -1,6 +1,7 @@
 import Foundation
 import ShardTransport
 import StrictJSON
+import Synchronization
 import TensorCore
 
 /// The other nodes of a bundle as child processes on this machine, each with its own shard,
@@ -9,9 +10,16 @@ public final class LocalCluster: Sendable {
   private struct Member: Sendable {
     let node: String
     let process: ChildProcess
+    /// Where it listens, once it has said so.
+    var address: HostPort?
   }
 
-  private let members: [Member]
+  private let bundle: String
+  private let program: String
+  private let options: [String]
+  private let current: Mutex<[Member]>
+
+  private var members: [Member] { current.withLock { $0 } }
 
   /// Starts a process for each node; they verify and load their shards at the same time.
   ///
@@ -23,20 +31,35 @@ public final class LocalCluster: Sendable {
   public init(
     bundle: String, nodes: [String], program: String, options: [String] = []
   ) throws(LocalFault) {
-    var members: [Member] = []
+    (self.bundle, self.program, self.options) = (bundle, program, options)
+    current = Mutex([])
     for node in nodes {
-      let arguments =
-        ["node", "\(bundle)/nodes/\(node)", "--node", node, "--listen", "127.0.0.1:0", "--json"]
-        + ["--quiet", "--end-with-input"] + options
       do {
-        let process = try ChildProcess(program: program, arguments: arguments)
-        members.append(Member(node: node, process: process))
+        let member = try start(node)
+        current.withLock { $0.append(member) }
       } catch {
-        for member in members { member.process.stop(gracePeriod: .zero) }
+        stop(gracePeriod: .zero)
         throw error
       }
     }
-    self.members = members
+  }
+
+  private func start(_ node: String) throws(LocalFault) -> Member {
+    let arguments =
+      ["node", "\(bundle)/nodes/\(node)", "--node", node, "--listen", "127.0.0.1:0", "--json"]
+      + ["--quiet", "--end-with-input"] + options
+    return Member(node: node, process: try ChildProcess(program: program, arguments: arguments))
+  }
+
+  /// Starts the processes again that have ended, and in place of the node that is lost, which may
+  /// hang, another one.
+  public func replace(lost node: String?) throws(LocalFault) {
+    for (index, member) in members.enumerated() {
+      guard member.process.ended != nil || member.node == node else { continue }
+      member.process.stop(gracePeriod: .zero)
+      let next = try start(member.node)
+      current.withLock { $0[index] = next }
+    }
   }
 
   /// Waits until every node listens and says where.
@@ -46,8 +69,14 @@ public final class LocalCluster: Sendable {
     isInterrupted: () -> Bool = { false }
   ) throws(LocalFault) -> [(name: String, address: HostPort)] {
     var addresses: [(name: String, address: HostPort)] = []
-    for member in members {
-      addresses.append((member.node, try address(of: member, isInterrupted)))
+    for (index, member) in members.enumerated() {
+      if let known = member.address {
+        addresses.append((member.node, known))
+        continue
+      }
+      let address = try address(of: member, isInterrupted)
+      current.withLock { $0[index].address = address }
+      addresses.append((member.node, address))
     }
     return addresses
   }

@@ -35,6 +35,9 @@ public final class Stage: @unchecked Sendable {
     written = positions
   }
 
+  /// Sequences that it can hold at once.
+  public var sequences: Int { executors.count }
+
   /// Receives what a pass has to say to the coordinator.
   typealias Emit = (ResultMessage.Part) throws -> Void
 

@@ -11,17 +11,31 @@ public final class InferencePipeline {
     public var prefillChunk: Int?
     /// How long peers that do not yet answer are asked again.
     public var connectPatience: Duration = .milliseconds(2500)
+    /// Other addresses that serve the same part, by the name of the node: tried in order where
+    /// its own does not answer.
+    public var spares: [String: [HostPort]] = [:]
     public init(prefillChunk: Int? = nil) { self.prefillChunk = prefillChunk }
   }
 
+  /// What the nodes hold of a sequence.
+  struct Slot {
+    var position = 0
+    /// Positions stored since the sequence was last forgotten.
+    var written = 0
+
+    mutating func advance(by count: Int) {
+      position += count
+      written = max(written, position)
+    }
+  }
+
   public let description: StageDescription
-  private let stage: Stage
-  private let chunk: Int
-  private let ring: RingClient?
-  /// Positions that the sequence holds.
-  private var position = 0
-  /// Positions stored since the sequence was last forgotten.
-  private var written = 0
+  let stage: Stage
+  let chunk: Int
+  let ring: RingClient?
+  var slots: [Slot]
+  /// Calls of several sequences on their way, in the order in which they were submitted.
+  var calls: [SubmittedCall] = []
   private var failure: RuntimeFault?
   private var isShutDown = false
 
@@ -36,6 +50,7 @@ public final class InferencePipeline {
   ) throws {
     self.stage = stage
     description = stage.description
+    slots = [Slot](repeating: Slot(), count: stage.sequences)
     chunk = max(1, min(options.prefillChunk ?? .max, stage.description.prefillChunk))
     if peers.isEmpty, stage.description.nodeNames == [stage.description.node] {
       try RingCoverage.check([stage.description])
@@ -44,7 +59,7 @@ public final class InferencePipeline {
       return
     }
     ring = try RingClient(
-      stage.description, peers: peers, transport: transport, patience: options.connectPatience)
+      stage.description, peers: peers, transport: transport, options: options)
     do {
       try probe()
     } catch {
@@ -73,21 +88,22 @@ public final class InferencePipeline {
   public func reset() throws {
     try rememberingFailure {
       try stage.reset(sequence: 0)
-      position = 0
-      written = 0
+      slots[0] = Slot()
       try order { ResetMessage(request: $0, sequence: 0).frame }
     }
   }
 
   public func rewind(to count: Int) throws -> Int {
-    guard count > 0, count <= position, stage.canRewind(to: count, written: written) else {
+    let slot = slots[0]
+    guard count > 0, count <= slot.position, stage.canRewind(to: count, written: slot.written)
+    else {
       try reset()
       return 0
     }
-    guard count < position else { return count }
+    guard count < slot.position else { return count }
     try rememberingFailure {
       try stage.rewind(sequence: 0, to: count)
-      position = count
+      slots[0].position = count
       try order { RewindMessage(request: $0, sequence: 0, position: count).frame }
     }
     return count
@@ -107,12 +123,11 @@ public final class InferencePipeline {
   /// - Returns: what `output` asks for, of the last id or of all.
   /// Throws: `RuntimeFault`; one of exit status 69 names the node that was lost.
   public func run(_ ids: [Int32], firstPosition: Int, output: StepOutput) throws -> StepResult {
-    try check(ids, firstPosition, output)
+    try check(ids, firstPosition, output, slots[0])
     return try rememberingFailure {
       let steps = plan(ids, firstPosition: firstPosition, output: output)
       let results = try ring.map { try run(steps, through: $0) } ?? runHere(steps)
-      position += ids.count
-      written = max(written, position)
+      slots[0].advance(by: ids.count)
       return StepResult(joining: results)
     }
   }
@@ -136,14 +151,14 @@ public final class InferencePipeline {
 
   // MARK: Steps
 
-  private struct Step: Sendable {
+  struct Step: Sendable {
     let ids: [Int32]
     let firstPosition: Int
     let output: StepOutput
   }
 
   /// Cuts a call into passes; all but the last of a sampling call want nothing.
-  private func plan(_ ids: [Int32], firstPosition: Int, output: StepOutput) -> [Step] {
+  func plan(_ ids: [Int32], firstPosition: Int, output: StepOutput) -> [Step] {
     stride(from: 0, to: ids.count, by: chunk).map { first in
       let range = first..<min(ids.count, first + chunk)
       let wanted: StepOutput =
@@ -158,12 +173,13 @@ public final class InferencePipeline {
     }
   }
 
-  private func runHere(_ steps: [Step]) throws -> [StepResult] {
+  func runHere(_ steps: [Step], sequence: Int = 0) throws -> [StepResult] {
     try steps.map { step in
       var pending = PendingResult(
         step.output, rows: step.ids.count, vocabularySize: description.vocabularySize)
       _ = try stage.run(
-        step.ids, request: 0, sequence: 0, firstPosition: step.firstPosition, output: step.output
+        step.ids, request: 0, sequence: sequence, firstPosition: step.firstPosition,
+        output: step.output
       ) { try pending.take($0) }
       guard let result = pending.result else { throw PendingResult.unexpected }
       return result
@@ -201,19 +217,21 @@ public final class InferencePipeline {
 
   // MARK: Checks
 
-  private func check(_ ids: [Int32], _ firstPosition: Int, _ output: StepOutput) throws {
+  func check(
+    _ ids: [Int32], _ firstPosition: Int, _ output: StepOutput, _ slot: Slot
+  ) throws {
     if let failure { throw failure }
     guard !ids.isEmpty else {
       throw RuntimeFault("noTokens", "there is no token to run", exitStatus: .usage)
     }
-    guard firstPosition == position else {
+    guard firstPosition == slot.position else {
       throw RuntimeFault(
         "positionMismatch",
-        "the sequence holds \(position) positions but was to go on at position \(firstPosition); "
-          + "reset it first", exitStatus: .bug)
+        "the sequence holds \(slot.position) positions but was to go on at position "
+          + "\(firstPosition); reset it first", exitStatus: .bug)
     }
-    guard ids.count <= description.context - position else {
-      throw RuntimeFault.contextExceeded(position + ids.count, description.context)
+    guard ids.count <= description.context - firstPosition else {
+      throw RuntimeFault.contextExceeded(firstPosition + ids.count, description.context)
     }
     let vocabulary = 0..<description.vocabularySize
     for id in ids where !vocabulary.contains(Int(id)) {
@@ -233,7 +251,7 @@ public final class InferencePipeline {
 
   /// After a failure on the way nodes may hold different positions: the pipeline ends, and the
   /// nodes are free.
-  private func rememberingFailure<Value>(_ body: () throws -> Value) throws -> Value {
+  func rememberingFailure<Value>(_ body: () throws -> Value) throws -> Value {
     if let failure { throw failure }
     do {
       return try body()

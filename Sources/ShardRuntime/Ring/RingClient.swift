@@ -11,10 +11,10 @@ final class RingClient: Sendable {
 
   /// Connects to all peers, checks what they hold and joins them to a ring.
   ///
-  /// Peers that refuse the connection or are busy are asked again until `patience` is over.
+  /// Peers that refuse the connection or are busy are asked again until the patience is over.
   init(
     _ own: StageDescription, peers: [(name: String, address: HostPort)],
-    transport given: (any Transport)?, patience: Duration
+    transport given: (any Transport)?, options: InferencePipeline.Options
   ) throws {
     self.own = own
     self.peers = try RingCoverage.order(peers, for: own)
@@ -24,10 +24,11 @@ final class RingClient: Sendable {
     var links: [Link] = []
     do {
       let run = String(UInt64.random(in: .min ... .max), radix: 16)
-      let deadline = Monotonic.now() + patience
-      for index in self.peers.indices {
+      let deadline = Monotonic.now() + options.connectPatience
+      for (index, peer) in self.peers.enumerated() {
         let greeter = Greeter(
-          own: own, run: run, state: state, transport: transport, index: index)
+          own: own, run: run, state: state, transport: transport, index: index,
+          addresses: [peer.address] + (options.spares[peer.name] ?? []))
         links.append(try greeter.connect(until: deadline))
       }
       self.links = links
@@ -43,9 +44,10 @@ final class RingClient: Sendable {
     let welcomes = state.withLock { $0.peers.compactMap(\.welcome) }
     try RingCoverage.check([own] + welcomes)
     state.update { $0.begin(at: Monotonic.now()) }
+    let places = state.withLock { $0.peers.map { (name: $0.name, address: $0.address) } }
     for (index, link) in links.enumerated() {
       let previous = index == 0 ? own.node : peers[index - 1].name
-      let next = index + 1 < peers.count ? peers[index + 1] : nil
+      let next = index + 1 < places.count ? places[index + 1] : nil
       let join = ControlMessage.Join(
         previous: previous,
         next: next.map { ControlMessage.Peer(name: $0.name, address: $0.address) })
@@ -82,6 +84,18 @@ final class RingClient: Sendable {
   /// Waits for results, as long as all nodes live.
   func results(of requests: [UInt32]) throws -> [StepResult] {
     try wait(.results) { $0.takeResults(of: requests) }
+  }
+
+  /// Waits for the first of several calls whose results are complete.
+  ///
+  /// - Parameter calls: the requests of each.
+  func firstResults(of calls: [[UInt32]]) throws -> (call: Int, results: [StepResult]) {
+    try wait(.results) { state in
+      for (index, requests) in calls.enumerated() {
+        if let results = state.takeResults(of: requests) { return (index, results) }
+      }
+      return nil
+    }
   }
 
   /// Ends the ring for a reason of this side.
@@ -170,26 +184,41 @@ private struct Greeter {
   let state: Monitor<RingState>
   let transport: any Transport
   let index: Int
+  /// Where the node may be: its own address, then those of its spares.
+  let addresses: [HostPort]
+
+  /// A node notices the loss of a coordinator as late as anyone, and is busy until then.
+  private static let busyTime = Duration.seconds(1)
 
   func connect(until deadline: Duration) throws -> Link {
+    var attempts = 0
     while true {
+      let address = addresses[attempts % addresses.count]
       do {
-        return try attempt(until: deadline)
+        return try attempt(at: address, until: deadline)
       } catch let fault as RuntimeFault {
+        attempts += 1
+        // Each address has its turn, whatever is wrong with the one before.
+        if attempts < addresses.count, fault.isPassing { continue }
+        let last = fault.code == "runtime.busy" ? deadline + Self.busyTime : deadline
         let isWorthWaiting = ["runtime.busy", "runtime.unreachable"].contains(fault.code)
-        guard isWorthWaiting, Monotonic.now() + .milliseconds(100) < deadline else { throw fault }
+        guard isWorthWaiting, Monotonic.now() + .milliseconds(100) < last else { throw fault }
         pause(.milliseconds(100))
       }
     }
   }
 
-  private func attempt(until deadline: Duration) throws -> Link {
+  private func attempt(at address: HostPort, until deadline: Duration) throws -> Link {
+    state.update { $0.peers[index].address = address }
     let peer = state.withLock { $0.peers[index] }
     let link: Link
     do {
-      let left = max(deadline - Monotonic.now(), .milliseconds(100))
+      // Where there are spares, one that does not answer leaves time for the next.
+      let least = Duration.milliseconds(addresses.count > 1 ? 500 : 100)
+      let left = max(deadline - Monotonic.now(), least)
       link = try transport.connect(
-        to: peer.address, timeout: left, handler: PeerHandler(state, own.linkLimits, index: index))
+        to: address, timeout: addresses.count > 1 ? min(left, .seconds(1)) : left,
+        handler: PeerHandler(state, own.linkLimits, index: index))
     } catch {
       if error.exitStatus == .notTrusted {
         throw RingState.distrusted(peer, "\(peer.name): \(error.message)")
@@ -197,7 +226,7 @@ private struct Greeter {
       throw RuntimeFault(
         "unreachable",
         "\(peer.name) does not answer: \(error.message); start it there with shardrun node",
-        context: ["node": peer.name, "address": "\(peer.address)"])
+        context: ["node": peer.name, "address": "\(address)"])
     }
     state.update { state in
       state.peers[index].link = link.id

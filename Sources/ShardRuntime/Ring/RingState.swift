@@ -4,7 +4,8 @@ import ShardTransport
 struct RingState {
   struct Peer {
     let name: String
-    let address: HostPort
+    /// Where it is, or where its spare is that is in use.
+    var address: HostPort
     /// The link in use; events of earlier attempts do not count.
     var link: UInt64?
     var welcome: StageDescription?

@@ -40,6 +40,7 @@ struct ChatCommand: ParsableCommand {
   var jsonLines = false
 
   @OptionGroup var sampling: SamplingOptions
+  @OptionGroup var failure: FailureOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -55,11 +56,11 @@ struct ChatCommand: ParsableCommand {
       var format: ChatFormat?
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,
-        check: { format = try self.format($0, $1, parsed) })
+        failure: failure.policy, check: { format = try self.format($0, $1, parsed) })
       defer { model.stop() }
       guard let format else { return }
       let conversation = Conversation(
-        runner: model.pipeline, limits: model.limits, format: format,
+        runner: model.makeRunner(), limits: model.limits, format: format,
         settings: Conversation.Settings(
           system: system, maximumTokens: maximumTokens, sampling: sampling.parameters,
           stopIds: model.stopIds, date: .now))

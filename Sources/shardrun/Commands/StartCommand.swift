@@ -29,6 +29,7 @@ struct StartCommand: ParsableCommand {
   @OptionGroup var place: PlaceOptions
   @OptionGroup var sampling: SamplingOptions
   @OptionGroup var length: LengthOptions
+  @OptionGroup var failure: FailureOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
@@ -52,7 +53,8 @@ struct StartCommand: ParsableCommand {
       try Ranks.guarded(path, place, common) { interruption in
         common.note("running all nodes of \(path) on this machine")
         let model = try RunningModel(
-          bundle: path, place: place, common: common, interruption: interruption)
+          bundle: path, place: place, common: common, interruption: interruption,
+          failure: failure.policy)
         defer { model.stop() }
         let names = model.package.nodeNames.joined(separator: ", ")
         common.note("ready: \(names) answered a probe token")

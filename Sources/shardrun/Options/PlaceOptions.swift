@@ -26,8 +26,10 @@ struct PlaceOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The other nodes, each running `shardrun node` at an address.",
-      valueName: "name=HOST:PORT,..."))
+      """
+      The other nodes, each running `shardrun node` at an address; behind | the addresses of \
+      spares that serve the same part.
+      """, valueName: "name=HOST:PORT,..."))
   var peers: PeerList?
 
   @Flag(
@@ -63,18 +65,33 @@ struct PlaceOptions: ParsableArguments {
   }
 }
 
-/// `node-1=laptop2:7070,node-2=laptop3:7070`.
+/// `node-1=laptop2:7070,node-2=laptop3:7070|laptop4:7070`.
 struct PeerList: ExpressibleByArgument {
   let peers: [(name: String, address: HostPort)]
+  /// Other machines that serve a node's part, by its name.
+  let spares: [String: [HostPort]]
+
+  var addresses: [HostPort] { peers.map(\.address) + spares.values.flatMap { $0 } }
+
+  init(peers: [(name: String, address: HostPort)]) {
+    self.peers = peers
+    spares = [:]
+  }
 
   init?(argument: String) {
     var peers: [(name: String, address: HostPort)] = []
+    var spares: [String: [HostPort]] = [:]
     for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let equals = part.firstIndex(of: "="), equals != part.startIndex,
-        let address = try? HostPort(String(part[part.index(after: equals)...])), address.port > 0
-      else { return nil }
-      peers.append((String(part[..<equals]), address))
+      guard let equals = part.firstIndex(of: "="), equals != part.startIndex else { return nil }
+      let name = String(part[..<equals])
+      let texts = part[part.index(after: equals)...]
+        .split(separator: "|", omittingEmptySubsequences: false)
+      let addresses = texts.compactMap { try? HostPort(String($0)) }.filter { $0.port > 0 }
+      guard let first = addresses.first, addresses.count == texts.count else { return nil }
+      peers.append((name, first))
+      if addresses.count > 1 { spares[name] = Array(addresses.dropFirst()) }
     }
     self.peers = peers
+    self.spares = spares
   }
 }

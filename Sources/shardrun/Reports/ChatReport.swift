@@ -21,6 +21,7 @@ struct ChatReport {
         "generated_tokens": JSONValue(timings.generatedTokens),
         "first_token_seconds": .double(timings.firstTokenSeconds),
         "decode_seconds": .double(timings.decodeSeconds),
+        "lost_seconds": .double(timings.lostSeconds),
         "prefill_tokens_per_second": .optional(timings.prefillTokensPerSecond),
         "decode_tokens_per_second": .optional(timings.decodeTokensPerSecond),
       ],

@@ -34,6 +34,7 @@ struct GenerationReport {
       timings.decodeTokensPerSecond, predicted: plan.prediction.tokensPerSecond)
     line += ", first token after \(Self.milliseconds(timings.firstTokenSeconds))"
     if let loadSeconds { line += " (loading \(Self.milliseconds(loadSeconds)))" }
+    if timings.lostSeconds > 0 { line += ", lost \(Self.seconds(timings.lostSeconds)) with nodes" }
     line += ", ended by \(result.finishReason.rawValue)"
     return [line] + (withNodes ? nodes.lines : [])
   }
@@ -43,6 +44,10 @@ struct GenerationReport {
     let text = "\(Quantity.fixed(rate, digits: 1)) tokens/s"
     guard let predicted else { return " (\(text))" }
     return " (\(text), predicted \(Quantity.fixed(predicted, digits: 1)))"
+  }
+
+  private static func seconds(_ seconds: Double) -> String {
+    "\(Quantity.fixed(seconds, digits: 1)) s"
   }
 
   private static func milliseconds(_ seconds: Double) -> String {
@@ -62,6 +67,7 @@ struct GenerationReport {
         "generated_tokens": JSONValue(timings.generatedTokens),
         "first_token_seconds": .double(timings.firstTokenSeconds),
         "decode_seconds": .double(timings.decodeSeconds),
+        "lost_seconds": .double(timings.lostSeconds),
         "prefill_tokens_per_second": .optional(timings.prefillTokensPerSecond),
         "decode_tokens_per_second": .optional(timings.decodeTokensPerSecond),
       ],

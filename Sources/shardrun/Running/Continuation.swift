@@ -20,7 +20,7 @@ struct Continuation {
       promptIds: ids, maximumTokens: length.maximumTokens, sampling: sampling,
       stopIds: length.ignoresEnd ? [] : model.stopIds)
     let generator = Generator(
-      runner: model.pipeline, tokenizer: model.tokenizer, limits: model.limits)
+      runner: model.makeRunner(), tokenizer: model.tokenizer, limits: model.limits)
     var output = StreamOutput()
     let printsIds = model.tokenizer == nil
     let isSilent = common.json
@@ -47,7 +47,7 @@ struct Continuation {
   }
 
   private func report(_ result: GenerationResult) throws {
-    let statistics = try model.run { try model.pipeline.statistics() }
+    let statistics = try model.statistics()
     let report = GenerationReport(
       result: result, plan: model.shard.plan, loadSeconds: model.loadSeconds,
       nodes: NodeReport(model.shard, statistics))

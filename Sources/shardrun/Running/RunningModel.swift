@@ -11,7 +11,9 @@ import Tokenization
 final class RunningModel {
   let package: VerifiedPackage
   let shard: LoadedShard
-  let pipeline: InferencePipeline
+  /// Makes the ring anew where a node was lost.
+  let recovery: RingRecovery
+  private let maker: RingMaker
   /// Nil for a bundle without tokenizer files, and where none was wanted.
   let tokenizer: Tokenizer?
   /// From the start of the command to READY.
@@ -44,11 +46,14 @@ final class RunningModel {
 
   /// Starts the node processes of `--local`, loads this node's shard, connects.
   ///
-  /// - Parameter check: sees the package and the tokenizer before the weights are read.
+  /// - Parameters:
+  ///   - failure: what happens where a node is lost, now or later.
+  ///   - check: sees the package and the tokenizer before the weights are read.
   /// Throws: any module's fault; no process is left behind then.
   init(
     bundle path: String, place: PlaceOptions, common: CommonOptions, interruption: Interruption,
-    text: Text = .needed, check: (VerifiedPackage, Tokenizer?) throws -> Void = { _, _ in }
+    text: Text = .needed, failure: FailurePolicy = .abort,
+    check: (VerifiedPackage, Tokenizer?) throws -> Void = { _, _ in }
   ) throws {
     let start = ContinuousClock.now
     let package = try VerifiedPackage.open(
@@ -60,11 +65,11 @@ final class RunningModel {
     let others = package.nodeNames.filter { $0 != package.node }
     let job = try place.mpi ? Ranks.job(for: package) : nil
     let peers =
-      try job.map { Ranks.addresses(of: others, $0) }
+      try job.map { PeerList(peers: Ranks.addresses(of: others, $0)) }
       ?? Self.peers(of: package, path, place, others)
     transport =
       try job == nil && !others.isEmpty
-      ? place.cluster.makeTransport(for: peers?.map(\.address) ?? []) : nil
+      ? place.cluster.makeTransport(for: peers?.addresses ?? []) : nil
     let cluster =
       try peers == nil && !others.isEmpty
       ? LocalCluster(
@@ -80,15 +85,17 @@ final class RunningModel {
       let bar = common.makeProgressBar()
       shard = try LoadedShard(package: package, compute: compute, progress: bar.handler)
       bar.finish()
-      let addresses =
-        try peers
-        ?? cluster?.addresses(isInterrupted: { interruption.isRequested }) ?? []
-      var options = InferencePipeline.Options()
-      options.prefillChunk = place.prefillChunk
+      maker = RingMaker(
+        stage: shard.makeStage(), peers: peers, cluster: cluster,
+        transport: job?.transport ?? transport, prefillChunk: place.prefillChunk,
+        interruption: interruption)
+      // A rank that is lost takes the whole job of mpirun along.
+      recovery = RingRecovery(
+        job == nil ? failure : .abort, isInterrupted: { interruption.isRequested },
+        onEvent: { Self.tell($0, isLocal: cluster != nil, common) })
       try job?.waitForOthers(isInterrupted: { interruption.isRequested })
-      pipeline = try InferencePipeline(
-        stage: shard.makeStage(), peers: addresses, options: options,
-        transport: job?.transport ?? transport)
+      _ = try recovery.establish(
+        patience: InferencePipeline.Options().connectPatience, maker.connect)
       try package.recordSequence()
     } catch {
       let reason = cluster?.explain(error) ?? error
@@ -132,12 +139,54 @@ final class RunningModel {
     cluster?.stop(gracePeriod: gracePeriod)
   }
 
+  /// The ring at work.
+  var pipeline: InferencePipeline {
+    guard let pipeline = maker.pipeline else { preconditionFailure("the first ring stands") }
+    return pipeline
+  }
+
+  /// A sequence that goes on on the next ring where one is lost.
+  func makeRunner() -> ReplayingRunner {
+    ReplayingRunner(pipeline, recovery: recovery, connect: reconnect)
+  }
+
+  /// Makes a ring in the place of one that was lost.
+  func reconnect(after error: any Error, patience: Duration) throws -> InferencePipeline {
+    try maker.connect(after: error, patience: patience)
+  }
+
+  /// Times and memory of every node; of none where one is lost just then and the policy is not to
+  /// end with it.
+  func statistics() throws -> [NodeStatistics] {
+    do {
+      return try run { try pipeline.statistics() }
+    } catch let fault as any Fault where fault.exitStatus == .unavailable {
+      guard recovery.policy != .abort else { throw fault }
+      return []
+    }
+  }
+
+  private static func tell(_ event: RecoveryEvent, isLocal: Bool, _ common: CommonOptions) {
+    // What is printed so far may end in the middle of a line.
+    let begin = Console.outputIsTerminal && Console.errorIsTerminal ? "\n" : ""
+    switch event {
+    case .waiting(let fault, let time):
+      let hope =
+        isLocal
+        ? "starting it again" : "waiting up to \(RingRecovery.describe(time)) for it to come back"
+      common.note("\(begin)\(fault.happening); \(hope)")
+    case .restored(let time, let count):
+      let replayed = count > 0 ? "; computing \(Quantity.count(count, "token")) again" : ""
+      common.note("all nodes are there after \(RingRecovery.describe(time))\(replayed)")
+    }
+  }
+
   /// The addresses given, or nil where the nodes are to be started here.
   private static func peers(
     of package: VerifiedPackage, _ path: String, _ place: PlaceOptions, _ others: [String]
-  ) throws -> [(name: String, address: HostPort)]? {
-    if let list = place.peers { return list.peers }
-    guard !others.isEmpty else { return [] }
+  ) throws -> PeerList? {
+    if let list = place.peers { return list }
+    guard !others.isEmpty else { return nil }
     for node in others where !Directory.exists("\(path)/nodes/\(node)") {
       throw PlaceFault(bundle: path, node: package.node, missing: node, others: others)
     }

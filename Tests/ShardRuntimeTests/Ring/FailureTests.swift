@@ -26,13 +26,15 @@ import Testing
   /// A ring of three machines; the tests' thread is the coordinator.
   final class Site {
     let network = LoopbackNetwork()
-    let plan = TinyPlan(cuts: [2, 4], prefillChunk: 2, delay: .milliseconds(5))
+    let plan: TinyPlan
     let coordinator: LoopbackTransport
     var machines: [LoopbackTransport] = []
     var servers: [NodeServer] = []
     var peers: [(name: String, address: HostPort)] = []
 
-    init() throws {
+    init(sequences: Int = 1) throws {
+      plan = TinyPlan(
+        cuts: [2, 4], prefillChunk: 2, delay: .milliseconds(5), sequences: sequences)
       coordinator = LoopbackTransport(network: network, timing: FailureTests.timing)
       for index in 1...2 {
         let machine = LoopbackTransport(network: network, timing: FailureTests.timing)

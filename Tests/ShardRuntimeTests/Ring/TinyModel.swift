@@ -94,6 +94,7 @@ struct TinyPlan {
   var bundleID = "bundle-1"
   var prefillChunk = 8
   var delay = Duration.zero
+  var sequences = 1
 
   var names: [String] { (0...cuts.count).map { "node-\($0)" } }
 
@@ -111,7 +112,9 @@ struct TinyPlan {
     let description = description(index)
     return Stage(
       description,
-      executors: [TinyModel(layers: description.layers, delay: delay ?? self.delay)])
+      executors: (0..<sequences).map { _ in
+        TinyModel(layers: description.layers, delay: delay ?? self.delay)
+      })
   }
 }
 
