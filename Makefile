@@ -1,7 +1,7 @@
 # Every target is a few plain commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test build demo tests-built test check bench predictions crash-trials neon format lint \
-  fixtures clean coverage fuzz fuzz-node
+.PHONY: help deps deps-test build demo tests-built test check bench predictions crash-trials failures \
+  soak neon format lint fixtures clean coverage fuzz fuzz-node
 .SILENT:
 
 SWIFT ?= swift
@@ -31,10 +31,8 @@ deps: ## install the libraries that are missing (apt; on macOS it prints the bre
 	  done; \
 	  if [ -n "$$missing" ]; then \
 	    echo "installing$$missing"; \
-	    as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
-	    $$as_root apt-get update -qq; \
-	    $$as_root env DEBIAN_FRONTEND=noninteractive \
-	      apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	    as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; $$as_root apt-get update -qq; \
+	    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	  fi; \
 	elif ! pkg-config --exists libzstd libcrypto; then \
 	  echo "install pkg-config and the development files of zstd, OpenSSL 3 and Open MPI"; exit 1; \
@@ -71,10 +69,8 @@ check: lint test ## what a change has to pass
 
 bench: build ## measure kernels, worker pool, loading and generation on this machine
 	[ -d $(DEMO)/bundles ] || $(MAKE) demo
-	$(BIN)/shardtool plan $(DEMO)/quantized --nodes 1 --ram 8G --quiet \
-	  --output $(DEMO)/plan-of-one.json >/dev/null
-	$(BIN)/shardtool pack $(DEMO)/quantized --plan $(DEMO)/plan-of-one.json --quiet \
-	  --output $(DEMO)/bundle-of-one >/dev/null
+	$(BIN)/shardtool plan $(DEMO)/quantized --nodes 1 --ram 8G --quiet --output $(DEMO)/one.json >/dev/null
+	$(BIN)/shardtool pack $(DEMO)/quantized --plan $(DEMO)/one.json --quiet --output $(DEMO)/bundle-of-one >/dev/null
 	set -eu; \
 	show() { printf '\n$$ %s\n' "$$*"; "$(BIN)/$$@"; }; \
 	show shardbench kernels --shape 4096x4096 --tokens 1,128 --repetitions 5 --quiet; \
@@ -89,6 +85,12 @@ predictions: tests-built ## measure how well plans predict: minutes, on a machin
 
 crash-trials: deps-test tests-built ## 20 kills and 20 full disks each for pack, ship and gc; broken connections
 	SHARD_TRIALS=20 $(TEST) --filter 'CrashTrials|BrokenShips'
+
+failures: tests-built ## nodes and links that fail in all ways at all moments, then 100 random kills
+	SHARD_FAILURES=1 SHARD_KILLS=100 $(SWIFT) test -c release --skip-build --filter 'FailureTable|KillTrials'
+
+soak: tests-built ## random requests, cancels and reconnects: make soak MINUTES=30
+	SHARD_SOAK=$(or $(MINUTES),30) $(SWIFT) test -c release --skip-build --filter Soak
 
 fuzz: deps ## feed hostile bytes to the readers: make fuzz TARGET=manifest MINUTES=10
 	SHARD_FUZZ=1 $(BUILD) --product shardfuzz --scratch-path .build/fuzz \
@@ -124,5 +126,4 @@ coverage: deps ## line coverage of the modules that read what comes from outside
 	SWIFT="$(SWIFT)" sh Tests/coverage-report $(COVERED)
 
 clean: ## remove everything that was built
-	$(SWIFT) package clean
-	rm -rf $(DEMO) .build/coverage
+	$(SWIFT) package clean && rm -rf $(DEMO) .build/coverage

@@ -122,7 +122,8 @@ let package = Package(
       "shardbench",
       [
         "Checkpoints", "CommandLineSupport", "ModelArchitectures", "Quantization", "ShardPackaging",
-        "ShardPlanning", "ShardRuntime", "StrictJSON", "TensorCore", "TensorKernels",
+        "ShardPlanning", "ShardRuntime", "ShardTransport", "StrictJSON", "TensorCore",
+        "TensorKernels",
       ]),
 
     // tests

@@ -11,7 +11,8 @@ struct Shardbench: ParsableCommand {
     version: ToolVersion.current,
     subcommands: [
       KernelsCommand.self, PoolCommand.self, PlanCommand.self, PackCommand.self,
-      VerifyCommand.self, LoadCommand.self, GenerateCommand.self, SynthCommand.self,
+      VerifyCommand.self, LoadCommand.self, GenerateCommand.self, PipelineCommand.self,
+      SynthCommand.self,
     ]
   )
 

@@ -74,7 +74,7 @@ struct GenerateCommand: ParsableCommand {
 }
 
 extension SequenceLimits {
-  fileprivate init(_ shard: LoadedShard) {
+  init(_ shard: LoadedShard) {
     self.init(
       context: shard.plan.settings.context, vocabularySize: shard.vocabularySize,
       modelContext: shard.dimensions.contextLength)
