@@ -115,8 +115,7 @@ lint: ## check the layout without changing anything
 	$(SWIFT) format lint --strict --recursive --parallel $(CODE)
 
 fixtures: ## check the fixtures' digests
-	cd fixtures && if command -v sha256sum >/dev/null; \
-	  then sha256sum --check --quiet SHA256SUMS; else shasum -a 256 --check --quiet SHA256SUMS; fi
+	cd fixtures && if command -v sha256sum >/dev/null; then sha256sum --check --quiet SHA256SUMS; else shasum -a 256 --check --quiet SHA256SUMS; fi
 
 coverage: deps ## line coverage of the modules that read what comes from outside: at least 90 %
 	rm -rf .build/coverage/profiles && mkdir -p .build/coverage/profiles

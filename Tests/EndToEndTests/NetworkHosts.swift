@@ -23,6 +23,9 @@ final class NetworkHosts {
   let gateway: String
   private let prefix = "sh\(getpid() % 100_000)"
   private let count: Int
+  private let directory: TemporaryDirectory
+  /// By which they know each other.
+  var key: String { directory.appending("cluster.pem") }
   private static let subnet = "10.79.\(getpid() % 250)"
 
   struct Failure: Error {
@@ -32,6 +35,8 @@ final class NetworkHosts {
   init(_ count: Int) throws {
     self.count = count
     gateway = Self.subnet + ".254"
+    directory = try TemporaryDirectory()
+    try shardtool(["keygen", "--cluster", directory.appending("cluster.pem")])
     let bridge = prefix + "br"
     try require("ip", "link", "add", bridge, "type", "bridge")
     try require("ip", "addr", "add", gateway + "/24", "dev", bridge)

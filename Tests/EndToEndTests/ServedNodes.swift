@@ -54,8 +54,10 @@ final class ServedNodes {
   }
 
   private func run(_ arguments: [String], on host: Int) throws -> RunningProgram {
-    let (program, words) =
-      hosts?.command("shardrun", arguments, on: host) ?? ("shardrun", arguments)
+    guard let hosts else {
+      return try RunningProgram("shardrun", arguments, environment: environment)
+    }
+    let (program, words) = hosts.command("shardrun", arguments + ["--key", hosts.key], on: host)
     return try RunningProgram(program, words, environment: environment)
   }
 
