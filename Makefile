@@ -87,10 +87,10 @@ crash-trials: deps-test tests-built ## 20 kills and 20 full disks each for pack,
 	SHARD_TRIALS=20 $(TEST) --filter 'CrashTrials|BrokenShips'
 
 failures: tests-built ## nodes and links that fail in all ways at all moments, then 100 random kills
-	SHARD_FAILURES=1 SHARD_KILLS=100 $(SWIFT) test -c release --skip-build --filter 'FailureTable|KillTrials'
+	SHARD_FAILURES=1 SHARD_KILLS=100 $(TEST) --filter 'FailureTable|KillTrials'
 
 soak: tests-built ## random requests, cancels and reconnects: make soak MINUTES=30
-	SHARD_SOAK=$(or $(MINUTES),30) $(SWIFT) test -c release --skip-build --filter Soak
+	SHARD_SOAK=$(or $(MINUTES),30) $(TEST) --filter Soak
 
 fuzz: deps ## feed hostile bytes to the readers: make fuzz TARGET=manifest MINUTES=10
 	SHARD_FUZZ=1 $(BUILD) --product shardfuzz --scratch-path .build/fuzz \
