@@ -31,7 +31,7 @@ extension EndToEnd {
       let start = Date()
       #expect(try finished(nodes, nil, &random) == (expected, false))
       let duration = Date().timeIntervalSince(start)
-      var uses = try [1, 2].map { try #require(idleUse(nodes, $0)) }
+      var uses = try [1, 2].map { try #require(nodes.idleUse($0)) }
       var (same, losses, recovered) = (0, 0, 0)
       for trial in 0..<Self.count {
         let node = Int.random(in: 1...2, using: &random)
@@ -43,10 +43,10 @@ extension EndToEnd {
         losses += 1
         // The one that lived through it has closed all it had.
         let other = 3 - node
-        let use = try #require(idleUse(nodes, other))
+        let use = try #require(nodes.idleUse(other))
         #expect(use.descriptors <= uses[other - 1].descriptors + 2, "seed \(seed), trial \(trial)")
         #expect(use.residentBytes < uses[other - 1].residentBytes + (24 << 20))
-        uses[node - 1] = try #require(idleUse(nodes, node))
+        uses[node - 1] = try #require(nodes.idleUse(node))
         #expect(servants() == 2, "orphans after trial \(trial)")
       }
       print("\(losses) kills, \(recovered) in the middle of a run: \(same) identical outputs")
@@ -68,19 +68,6 @@ extension EndToEnd {
       let end = try #require(run.finish(withinSeconds: 40), "a hang: \(run.errors)")
       #expect(end.status == 0 && !end.bySignal, "\(run.errors)")
       return (run.output, run.errors.contains("all nodes are there after"))
-    }
-
-    /// What a node has open once the last run is over for it.
-    private func idleUse(_ nodes: ServedNodes, _ node: Int) -> ProcessUse? {
-      var use = ProcessUse(nodes.program(node).identifier)
-      _ = RunningProgram.wait(seconds: 4) {
-        usleep(20_000)
-        let next = ProcessUse(nodes.program(node).identifier)
-        defer { use = next }
-        // No connection but the listening socket.
-        return (next?.sockets ?? 0) <= 1
-      }
-      return use
     }
 
     /// The same with children of the program itself.

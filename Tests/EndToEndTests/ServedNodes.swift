@@ -15,6 +15,8 @@ final class ServedNodes {
   private(set) var programs: [RunningProgram] = []
   private(set) var relays: [DelayingRelay] = []
   private var ports: [Int] = []
+  /// Sockets of each node before anybody connected: where it listens, and what it was born with.
+  private var sockets: [Int] = []
   private let environment: [String: String]
   /// Machines to run on, host 0 for the coordinator; nil for this one.
   private let hosts: NetworkHosts?
@@ -29,6 +31,7 @@ final class ServedNodes {
     for node in 1...count {
       let (program, port) = try start(node, port: 0)
       programs.append(program)
+      sockets.append(ProcessUse(program.identifier)?.sockets ?? 0)
       ports.append(port)
       relays.append(
         try DelayingRelay(
@@ -82,6 +85,16 @@ final class ServedNodes {
     programs[node - 1].send(SIGKILL)
     _ = programs[node - 1].finish(withinSeconds: 5)
     programs[node - 1] = try start(node, port: ports[node - 1]).0
+  }
+
+  /// What a node takes once nobody is connected to it any more; after five seconds in any case.
+  func idleUse(_ node: Int) -> ProcessUse? {
+    let identifier = programs[node - 1].identifier
+    _ = RunningProgram.wait(seconds: 5) {
+      usleep(10_000)
+      return (ProcessUse(identifier)?.sockets ?? 0) <= sockets[node - 1]
+    }
+    return ProcessUse(identifier)
   }
 
   /// Another program that serves a node's part, and its address.

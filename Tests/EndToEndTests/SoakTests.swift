@@ -104,12 +104,7 @@ extension EndToEnd {
     /// What the lasting processes take once no run is under way.
     private func idle(_ nodes: ServedNodes, _ chat: LastingChat) throws -> [ProcessUse] {
       var uses: [ProcessUse] = []
-      for node in [1, 2] {
-        _ = RunningProgram.wait(seconds: 5) {
-          (ProcessUse(nodes.program(node).identifier)?.sockets ?? 9) <= 1
-        }
-        uses.append(try #require(ProcessUse(nodes.program(node).identifier)))
-      }
+      for node in [1, 2] { uses.append(try #require(nodes.idleUse(node))) }
       uses.append(try #require(ProcessUse(chat.identifier), "the chat has ended"))
       return uses
     }
