@@ -65,7 +65,7 @@ extension QuantizationScheme {
   }
 }
 
-/// All schemes by name.
+/// The schemes by name.
 public enum Schemes {
   public static let q4: any QuantizationScheme = Q4Scheme()
   public static let q8: any QuantizationScheme = Q8Scheme()
@@ -73,8 +73,18 @@ public enum Schemes {
   public static let bf16: any QuantizationScheme = PassThroughScheme(.bf16)
   public static let f32: any QuantizationScheme = PassThroughScheme(.f32)
 
-  /// A new scheme is one file in `Schemes/` and one entry here.
+  /// What recipes choose from. A new scheme is one file in `Schemes/` and one entry here.
   public static let all: [any QuantizationScheme] = [q4, q8, f16, bf16, f32]
+  /// ggml's types, which come in from GGUF files and run as they are.
+  public static let ggml: [any QuantizationScheme] =
+    WeightFormat.allCases.filter(\.isGGML).map(GGMLScheme.init)
+  /// What checkpoints and bundles may hold.
+  public static let stored = all + ggml
+
+  /// The scheme of a stored tensor; nil for a name that no scheme has.
+  public static func stored(named name: String) -> (any QuantizationScheme)? {
+    stored.first { $0.name == name }
+  }
 
   /// Throws: `QuantizationFault` for a name that no scheme has.
   public static func named(_ name: String) throws(QuantizationFault) -> any QuantizationScheme {

@@ -50,6 +50,7 @@ import TensorCore
     case .f32, .f16, .bf16: return (padded * planes[0], 0, 0)
     case .q8: return (padded * planes[2], padded * planes[1], padded * 4)
     case .q4: return (padded / 16 * ((columns + 63) / 64) * Int(CK_Q4_UNIT), 0, padded * 4)
+    default: return (padded * planes[0], 0, 0)
     }
   }
 
@@ -60,11 +61,16 @@ import TensorCore
   /// Bytes that a product reads of this matrix.
   public var byteCount: Int { Self.byteCount(format, rows: rows, columns: columns) }
 
+  private var blocks: Int {
+    if format == .q4 { return QuantizedActivations.blocks(columns: columns) }
+    return format.isGGML
+      ? format.ggmlBlocks(columns: columns) : WeightFormat.blocks(columns: columns)
+  }
+
   @unsafe var weights: ck_weights {
     unsafe ck_weights(
       format: format.index, rows: rows, columns: columns,
-      blocks: format == .q4
-        ? QuantizedActivations.blocks(columns: columns) : WeightFormat.blocks(columns: columns),
+      blocks: blocks,
       codes: codes.pointer.assumingMemoryBound(to: UInt8.self),
       block_scales: blockScales.map { unsafe $0.pointer.assumingMemoryBound(to: UInt8.self) },
       row_scales: rowScales.map { unsafe $0.pointer.assumingMemoryBound(to: Float.self) })
@@ -144,7 +150,7 @@ import TensorCore
       unsafe ck_pack_block_scales(&weights, row, first, source, count)
     } else {
       precondition(
-        first % min(4, format == .f16 || format == .bf16 ? 2 : 4) == 0,
+        format.isGGML || first % (format == .f16 || format == .bf16 ? 2 : 4) == 0,
         "weights are stored in whole words, not from byte \(first) of a row on")
       unsafe ck_pack_codes(&weights, row, first, source, count)
     }

@@ -19,10 +19,10 @@ struct InspectCommand: ParsableCommand {
 
       Checks what it describes: of a checkpoint that all tensors are there in the right shapes \
       and all weights are numbers, of a bundle manifest and lengths (verify checks every byte). \
-      Of a single .safetensors file only the format is judged.
+      Of a single .safetensors or .gguf file only the format is judged.
       """)
 
-  @Argument(help: "A directory, a plan or a safetensors file.")
+  @Argument(help: "A directory, a plan, a safetensors or a GGUF file.")
   var path: String
 
   @Flag(help: "Do not read weights, so that a large checkpoint takes no time.")
@@ -54,6 +54,9 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func describeFile() throws -> Description {
+    if GGUFFile.isOne(path: path) || path.hasSuffix(".gguf") {
+      return .gguf(try GGUFFile(path: path))
+    }
     guard path.hasSuffix(".json") else { return .safetensors(try SafetensorsFile(path: path)) }
     return .plan(try ShardPlan.read(from: path), path: path)
   }

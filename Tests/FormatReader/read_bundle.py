@@ -250,7 +250,62 @@ def layouts(scheme, shape):
             ("block_scale", "U8", [rows, padded // 16], rows, padded // 16),
             ("codes", "U8", [rows, padded // 2], rows, padded // 2),
         ]
+    if scheme in GGML:
+        width, size = GGML[scheme]
+        length = (columns + width - 1) // width * size
+        return [("blocks", "U8", [rows, length], rows, length)]
     raise Refused(f"unknown scheme {scheme!r}")
+
+
+# Columns and bytes of a block.
+GGML = {"q4_0": (32, 18), "q4_1": (32, 20), "q5_0": (32, 22), "q5_1": (32, 24), "q8_0": (32, 34),
+        "iq4_nl": (32, 18), "q4_k": (256, 144), "q5_k": (256, 176), "q6_k": (256, 210),
+        "iq4_xs": (256, 136)}
+TABLE = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+
+
+def nibble(part, column):
+    """Of 16 bytes N."""
+    return part[column] & 15 if column < 16 else part[column - 16] >> 4
+
+
+def six_bits(packed, i):
+    if i < 4:
+        return packed[i] & 63, packed[i + 4] & 63
+    return (packed[i + 4] & 15 | packed[i - 4] >> 6 << 4, packed[i + 4] >> 4 | packed[i] >> 6 << 4)
+
+
+def block_value(scheme, b, c):
+    """Column c of one block. Products are exact in binary64, and so is what is rounded once."""
+    half = lambda place: struct.unpack("<e", b[place : place + 2])[0]
+    if scheme == "q4_0":
+        return half(0) * (nibble(b[2:], c) - 8)
+    if scheme == "q4_1":
+        return binary32(half(0) * nibble(b[4:], c) + half(2))
+    if scheme == "q5_0":
+        return half(0) * (nibble(b[6:], c) + 16 * (b[2 + c // 8] >> c % 8 & 1) - 16)
+    if scheme == "q5_1":
+        return binary32(half(0) * (nibble(b[8:], c) + 16 * (b[4 + c // 8] >> c % 8 & 1)) + half(2))
+    if scheme == "q8_0":
+        return half(0) * (b[2 + c] - 256 * (b[2 + c] > 127))
+    if scheme == "iq4_nl":
+        return half(0) * TABLE[nibble(b[2:], c)]
+    if scheme in ("q4_k", "q5_k"):
+        s, n = six_bits(b[4:16], c // 32)
+        byte = b[(16 if scheme == "q4_k" else 48) + c // 64 * 32 + c % 32]
+        q = byte & 15 if c % 64 < 32 else byte >> 4
+        if scheme == "q5_k":
+            q += 16 * (b[16 + c % 32] >> c // 32 & 1)
+        return binary32(half(0) * s * q - half(2) * n)
+    if scheme == "q6_k":
+        h, k, j = c // 128, c % 128 // 32, c % 32
+        low = b[64 * h + 32 * (k % 2) + j]
+        q = (low & 15 if k < 2 else low >> 4) + 16 * (b[128 + 32 * h + j] >> 2 * k & 3)
+        s = b[192 + c // 16]
+        return half(208) * (s - 256 * (s > 127)) * (q - 32)
+    i = c // 32
+    s = (b[4 + i // 2] >> 4 * (i % 2) & 15) + 16 * ((b[2] + 256 * b[3]) >> 2 * i & 3)
+    return half(0) * (s - 32) * TABLE[nibble(b[8 + 16 * i :], c % 32)]
 
 
 def binary32(value):
@@ -268,6 +323,12 @@ def dequantize(scheme, shape, planes):
     elif scheme == "bf16":
         wide = b"".join(b"\0\0" + planes[0][i : i + 2] for i in range(0, len(planes[0]), 2))
         values = struct.unpack(f"<{rows * columns}f", wide)
+    elif scheme in GGML:
+        width, size = GGML[scheme]
+        length = (columns + width - 1) // width * size
+        blocks = [planes[0][i : i + size] for i in range(0, len(planes[0]), size)]
+        values = [block_value(scheme, blocks[r * (length // size) + c // width], c % width)
+                  for r in range(rows) for c in range(columns)]
     else:
         scales = struct.unpack(f"<{rows}f", planes[0])
         values = []

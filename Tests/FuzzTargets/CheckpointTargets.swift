@@ -12,6 +12,16 @@ extension FuzzTarget {
         if entry.dataType == .i32 { _ = try file.int32s(entry.name) }
       }
     },
+    FuzzTarget("gguf") { bytes, place in
+      let file = try GGUFFile(path: try place.write(bytes, as: "model.gguf"))
+      for tensor in file.tensors where tensor.byteCount <= 4096 {
+        _ = try file.bytes(of: tensor, 0..<tensor.byteCount)
+      }
+      for key in file.header.keys {
+        _ = file[key]?.numbers?.doubles
+        _ = file[key]?.strings?.count
+      }
+    },
     FuzzTarget("index", prepare: prepareShards) { bytes, place in
       _ = try place.write(bytes, as: "model.safetensors.index.json")
       let checkpoint = try Checkpoint(directory: place.path)

@@ -64,10 +64,13 @@ static void forget(ck_activations q) {
 static ck_weights weights(int32_t format, ptrdiff_t rows, ptrdiff_t columns) {
   const ptrdiff_t groups = (rows + CK_GROUP - 1) / CK_GROUP;
   ck_weights w = {.format = format, .rows = rows, .columns = columns};
-  w.blocks = format == CK_Q4 ? (columns + 63) / 64 * 2 : (columns + 31) / 32;
+  const ptrdiff_t block_bytes = ck_ggml_block_bytes(format);
+  const ptrdiff_t width = ck_ggml_block_columns(format);
+  w.blocks = format == CK_Q4 ? (columns + 63) / 64 * 2 : (columns + width - 1) / width;
   const ptrdiff_t bytes = format == CK_F32   ? groups * CK_GROUP * columns * 4
                           : format == CK_Q8  ? groups * w.blocks * 512
                           : format == CK_Q4  ? groups * w.blocks / 2 * CK_Q4_UNIT
+                          : block_bytes > 0  ? groups * CK_GROUP * w.blocks * block_bytes
                                              : groups * CK_GROUP * columns * 2;
   w.codes = memory((size_t)bytes);
   for (ptrdiff_t i = 0; i < bytes; i++) w.codes[i] = (uint8_t)random_bits();
@@ -79,6 +82,8 @@ static ck_weights weights(int32_t format, ptrdiff_t rows, ptrdiff_t columns) {
   } else if (format == CK_Q8) {
     for (ptrdiff_t i = 0; i < bytes; i++) w.codes[i] = w.codes[i] == 0x80 ? 0 : w.codes[i];
   }
+  // No scale of 16 bits is an infinity or large.
+  for (ptrdiff_t i = 0; block_bytes > 0 && i < bytes; i++) w.codes[i] &= 0xbb;
   w.block_scales = memory((size_t)(groups * w.blocks * CK_GROUP));
   for (ptrdiff_t i = 0; i < groups * w.blocks * CK_GROUP; i++) {
     w.block_scales[i] = (uint8_t)random_bits();
@@ -93,7 +98,7 @@ static void check_products(void) {
   float *x = numbers(tokens * columns), *bias = numbers(rows);
   const ck_activations a = activations(x, tokens, columns, reference);
   const ck_activations b = activations(x, tokens, columns, tested);
-  for (int32_t format = CK_F32; format <= CK_Q4; format++) {
+  for (int32_t format = CK_F32; format <= CK_IQ4_XS; format++) {
     const ck_weights w = weights(format, rows, columns);
     float *expected = memory(sizeof(float) * (size_t)(tokens * rows));
     float *found = memory(sizeof(float) * (size_t)(tokens * rows));

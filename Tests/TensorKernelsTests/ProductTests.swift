@@ -146,6 +146,30 @@ import Testing
     }
   }
 
+  /// Blocks of ggml's multiply as the floats do that they decode to, bit for bit.
+  @Test(arguments: WeightFormat.allCases.filter(\.isGGML))
+  func blocksMultiplyAsTheirFloats(_ format: WeightFormat) throws {
+    var generator = SeededGenerator(seed: 17)
+    for (rows, columns) in [(21, 32), (40, 512), (7, 300)] {
+      let weights = CanonicalWeights(format, rows: rows, columns: columns, .ordinary, &generator)
+      var floats = CanonicalWeights(.f32, rows: rows, columns: columns, .zeros, &generator)
+      var place = 0
+      floats.setFloats(plane: 0) {
+        defer { place += 1 }
+        return weights.value(place / columns, place % columns)
+      }
+      let x = Matrix.random(rows: 70, columns: columns, .ordinary, &generator)
+      for context in try fastContexts() + [referenceContext()] {
+        for tokens in [1, 3, 70] {
+          #expect(
+            context.product(weights.packed(), x, rows: tokens).bits()
+              == context.product(floats.packed(), x, rows: tokens).bits(),
+            "\(context.instructionSet) \(rows)x\(columns) \(tokens) tokens")
+        }
+      }
+    }
+  }
+
   @Test func anEmptyProductIsItsBias() throws {
     for set in ComputeContext.available {
       let context = try ComputeContext(threads: 1, instructionSet: set)

@@ -90,6 +90,26 @@ struct CanonicalWeights {
       if format == .q8 {
         for i in planes[2].indices where planes[2][i] == 128 { planes[2][i] = 129 }
       }
+    default: fillBlocks(kind, &generator)
+    }
+  }
+
+  /// Random bytes; scales are numbers of the kind, so far as 16 bits hold them.
+  private mutating func fillBlocks(_ kind: NumberKind, _ generator: inout SeededGenerator) {
+    guard let block = format.ggmlBlock else { return }
+    let scales =
+      switch format {
+      case .q4_1, .q5_1, .q4_k, .q5_k: [0, 2]
+      case .q6_k: [208]
+      default: [0]
+      }
+    for i in planes[0].indices { planes[0][i] = UInt8.random(in: 0...255, using: &generator) }
+    for first in stride(from: 0, to: planes[0].count, by: block.bytes) {
+      for place in scales {
+        let bits = Float16(max(-30_000, min(30_000, kind.next(&generator) * 0.01))).bitPattern
+        planes[0][first + place] = UInt8(truncatingIfNeeded: bits)
+        planes[0][first + place + 1] = UInt8(truncatingIfNeeded: bits >> 8)
+      }
     }
   }
 
@@ -153,6 +173,13 @@ struct CanonicalWeights {
     case .f16: return Float(Float16(bitPattern: half(row * columns + column)))
     case .bf16: return Float(bitPattern: UInt32(half(row * columns + column)) << 16)
     case .q8, .q4: return rowScale(row) * Float(integer(row, column))
+    default:
+      guard let block = format.ggmlBlock else { return .nan }
+      let perRow = planes[0].count / rows
+      let first = row * perRow + column / block.columns * block.bytes
+      let reference = GGMLReference(
+        format: format, block: planes[0][first..<first + block.bytes])
+      return reference.value(column % block.columns)
     }
   }
 }

@@ -1,5 +1,6 @@
 #include "ck_bytes.h"
 #include "ck_formats.h"
+#include "ck_ggml.h"
 #include "ck_kernels.h"
 #include "ck_pool.h"
 #include "ck_quantize.h"

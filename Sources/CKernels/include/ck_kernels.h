@@ -19,7 +19,7 @@
 /// Largest dimension of an attention head, rounded up to 16.
 #define CK_HEAD_LIMIT 1024
 
-enum { CK_F32 = 0, CK_F16 = 1, CK_BF16 = 2, CK_Q8 = 3, CK_Q4 = 4 };
+enum { CK_F32 = 0, CK_F16 = 1, CK_BF16 = 2, CK_Q8 = 3, CK_Q4 = 4 };  // and those of ck_ggml.h
 enum { CK_SILU = 0, CK_GELU_TANH = 1, CK_GELU_ERF = 2, CK_RELU = 3, CK_GELU_QUICK = 4 };
 enum { CK_REFERENCE = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3, CK_AVXVNNI = 4 };
 
@@ -32,13 +32,14 @@ enum { CK_REFERENCE = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3, CK_AVXVNNI = 4
 ///                   [16 rows][4] scales of 16 columns each, with their top bit flipped;
 ///                   [8][16 rows][4 bytes]: of eight columns c … c + 7, byte k holds column c + k
 ///                   in its low nibble and column c + k + 4 in its high one
+///   ggml            [bytes of a row][16 rows], see ck_ggml.h
 /// block_scales, per group: q8 [blocks][16 rows]
 /// row_scales: [groups * 16], zero in rows that only fill the last group
 typedef struct ck_weights {
   int32_t format;
   ptrdiff_t rows;
   ptrdiff_t columns;
-  ptrdiff_t blocks;  // of 32 columns; an even number in q4
+  ptrdiff_t blocks;  // of 32 columns; an even number in q4; of the format in those of ggml
   uint8_t *codes;
   uint8_t *_Nullable block_scales;
   float *_Nullable row_scales;

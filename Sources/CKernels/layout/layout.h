@@ -6,6 +6,7 @@
 
 #include "../reference/reference.h"
 #include "ck_formats.h"
+#include "ck_ggml.h"
 
 // Element index of [row][column] in the plane of f32, f16 or bf16 weights.
 static inline ptrdiff_t ck_float_index(const ck_weights *w, ptrdiff_t row, ptrdiff_t column) {
@@ -22,6 +23,23 @@ static inline float ck_float_weight(const ck_weights *w, ptrdiff_t row, ptrdiff_
   uint16_t half;
   memcpy(&half, w->codes + 2 * i, sizeof half);
   return w->format == CK_F16 ? ck_ref_from_f16(half) : ck_ref_from_bf16(half);
+}
+
+// Where byte j of a row of ggml's blocks is.
+static inline ptrdiff_t ck_ggml_byte(const ck_weights *w, ptrdiff_t row, ptrdiff_t j) {
+  const ptrdiff_t bytes = w->blocks * ck_ggml_block_bytes(w->format);
+  return (row / CK_GROUP * bytes + j) * CK_GROUP + row % CK_GROUP;
+}
+
+// The values of the `block`-th block of a row.
+static inline void ck_ggml_values(const ck_weights *w, ptrdiff_t row, ptrdiff_t block,
+                                  float *values) {
+  const ptrdiff_t bytes = ck_ggml_block_bytes(w->format);
+  uint8_t gathered[CK_GGML_BYTES];
+  for (ptrdiff_t j = 0; j < bytes; j++) {
+    gathered[j] = w->codes[ck_ggml_byte(w, row, block * bytes + j)];
+  }
+  ck_ggml_decode(w->format, gathered, values);
 }
 
 // First byte of the four that hold columns 4j … 4j + 3 of a q8 row.

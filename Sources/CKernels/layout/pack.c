@@ -25,7 +25,10 @@ static void pack_words(const ck_weights *w, ptrdiff_t row, ptrdiff_t first,
 
 void ck_pack_codes(const ck_weights *w, ptrdiff_t row, ptrdiff_t first, const uint8_t *source,
                    ptrdiff_t bytes) {
-  if (w->format == CK_Q8 || w->format == CK_Q4) {
+  if (ck_ggml_block_bytes(w->format) > 0) {
+    uint8_t *target = w->codes + ck_ggml_byte(w, row, first);
+    for (ptrdiff_t i = 0; i < bytes; i++) target[CK_GROUP * i] = source[i];
+  } else if (w->format == CK_Q8 || w->format == CK_Q4) {
     pack_words(w, row, first, source, bytes);
   } else if (w->format == CK_F32) {
     uint8_t *target = w->codes + 4 * ck_float_index(w, row, first / 4);
@@ -87,7 +90,12 @@ static inline ptrdiff_t pack_lines(const ck_weights *weights, ptrdiff_t row,
 void ck_pack_group_codes(const ck_weights *w, ptrdiff_t row, const uint8_t *source,
                          ptrdiff_t bytes) {
   ptrdiff_t done;
-  if (w->format == CK_Q4) {
+  if (ck_ggml_block_bytes(w->format) > 0) {
+    uint8_t *target = w->codes + ck_ggml_byte(w, row, 0);
+    for (done = 0; done + 16 <= bytes; done += 16) {
+      transpose_bytes(target + CK_GROUP * done, source + done, bytes);
+    }
+  } else if (w->format == CK_Q4) {
     done = pack_lines(w, row, source, bytes, AS_NIBBLES);
   } else if (w->format == CK_F16 || w->format == CK_BF16) {
     done = pack_lines(w, row, source, bytes, AS_HALVES);

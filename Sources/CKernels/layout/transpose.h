@@ -41,6 +41,22 @@ static inline void transpose4(words4 x[4]) {
   x[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
+// 16 bytes of 16 rows to 16 columns of bytes: four perfect shuffles.
+static inline void transpose_bytes(uint8_t *target, const uint8_t *source, ptrdiff_t stride) {
+  bytes16 x[16], y[16];
+  for (int i = 0; i < 16; i++) memcpy(&x[i], source + i * stride, sizeof x[i]);
+  for (int round = 0; round < 4; round++) {
+    for (int i = 0; i < 8; i++) {
+      y[2 * i] = __builtin_shufflevector(x[i], x[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
+                                         6, 22, 7, 23);
+      y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
+                                             13, 29, 14, 30, 15, 31);
+    }
+    memcpy(x, y, sizeof x);
+  }
+  memcpy(target, x, sizeof x);
+}
+
 // What the words of a row become on their way.
 enum transpose_kind { AS_WORDS, AS_HALVES, AS_NIBBLES, AS_SCALES };
 

@@ -99,6 +99,19 @@ static float dot_q4(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
   return (sum + sum) * w->row_scales[row];
 }
 
+// As floats, after decoding.
+static float dot_ggml(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
+  const ck_weights *w = &p->weights;
+  const float *x = p->x + token * p->x_stride;
+  const ptrdiff_t width = ck_ggml_block_columns(w->format);
+  float partial[4] = {0, 0, 0, 0}, values[CK_GGML_COLUMNS];
+  for (ptrdiff_t c = 0; c < w->columns; c++) {
+    if (c % width == 0) ck_ggml_values(w, row, c / width, values);
+    partial[c & 3] = fmaf(values[c % width], x[c], partial[c & 3]);
+  }
+  return (partial[0] + partial[1]) + (partial[2] + partial[3]);
+}
+
 static float dot_float(const ck_product *p, ptrdiff_t row, ptrdiff_t token) {
   const float *x = p->x + token * p->x_stride;
   float partial[4] = {0, 0, 0, 0};
@@ -114,15 +127,26 @@ void ck_ref_multiply(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_
   const ptrdiff_t last_row = end < p->weights.rows ? end : p->weights.rows;
   for (ptrdiff_t t = 0; t < p->tokens; t++) {
     for (ptrdiff_t r = first_group * CK_GROUP; r < last_row; r++) {
-      const float dot = format == CK_Q8   ? dot_q8(p, r, t)
-                        : format == CK_Q4 ? dot_q4(p, r, t)
-                                          : dot_float(p, r, t);
+      const float dot = format == CK_Q8     ? dot_q8(p, r, t)
+                        : format == CK_Q4   ? dot_q4(p, r, t)
+                        : format > CK_Q4    ? dot_ggml(p, r, t)
+                                            : dot_float(p, r, t);
       p->y[t * p->y_stride + r] = p->bias ? dot + p->bias[r] : dot;
     }
   }
 }
 
 void ck_ref_gather(const ck_weights *w, ptrdiff_t row, float *y) {
+  if (w->format > CK_Q4) {
+    const ptrdiff_t width = ck_ggml_block_columns(w->format);
+    for (ptrdiff_t c = 0; c < w->columns; c += width) {
+      float values[CK_GGML_COLUMNS];
+      ck_ggml_values(w, row, c / width, values);
+      const ptrdiff_t left = w->columns - c;
+      memcpy(y + c, values, (size_t)(left < width ? left : width) * sizeof *y);
+    }
+    return;
+  }
   for (ptrdiff_t c = 0; c < w->columns; c++) {
     if (w->format == CK_Q8) {
       y[c] = w->row_scales[row] *

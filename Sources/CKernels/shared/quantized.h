@@ -25,6 +25,7 @@
 
 #include "../layout/layout.h"
 #include "floats.h"
+#include "ggml.h"
 
 // Tokens that use decoded blocks before the next are decoded: their codes stay in cache.
 #define CK_PANEL_TOKENS 128
@@ -61,7 +62,6 @@ CK_INLINE void finish_scaled(const ck_product *p, ptrdiff_t group, ptrdiff_t tok
 
 // The levels of 16 rows in one block of q8; q4 has its levels in the dot products.
 CK_INLINE v16f levels_of(const uint8_t *levels) {
-  typedef uint8_t v16u __attribute__((vector_size(16)));
   v16u bytes;
   memcpy(&bytes, levels, sizeof bytes);
   return __builtin_convertvector(__builtin_convertvector(bytes, v16i), v16f);
@@ -257,7 +257,8 @@ static void multiply(const ck_product *p, ptrdiff_t first_group, ptrdiff_t last_
     case CK_F16: multiply_float_groups(p, first_group, last_group, CK_F16); break;
     case CK_BF16: multiply_float_groups(p, first_group, last_group, CK_BF16); break;
     case CK_Q8: multiply_q8(p, first_group, last_group); break;
-    default: multiply_q4(p, first_group, last_group); break;
+    case CK_Q4: multiply_q4(p, first_group, last_group); break;
+    default: multiply_ggml(p, first_group, last_group); break;
   }
 }
 

@@ -36,7 +36,7 @@ enum ForeignContent {
       "\(path) is a zip archive or a PyTorch checkpoint, which can run code and is never loaded; "
         + "get the safetensors version of the model"
     case .gguf:
-      "\(path) is a GGUF file, not a safetensors file; get the safetensors version of the model"
+      "\(path) is a GGUF file, not a safetensors file; bring it in with shardtool import"
     case .json:
       "\(path) is JSON text, not a safetensors file; download or copy the file again"
     }

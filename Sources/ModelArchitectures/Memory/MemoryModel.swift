@@ -78,7 +78,7 @@ public struct MemoryModel: Sendable {
   public var hiddenFormat: HiddenFormat { isQuantized ? .half : .f32 }
 
   private var isQuantized: Bool {
-    tensors.values.contains { $0.scheme.format.needsQuantizedActivations }
+    tensors.values.contains { $0.scheme.format.isQuantized }
   }
 
   /// Positions that a layer's cache holds: the context, or what a window needs while a chunk of

@@ -81,7 +81,7 @@ public struct QuantizationRecord: Sendable {
     var tensors: [StoredTensor] = []
     for (name, entry) in entries.members {
       guard let schemeName = entry["scheme"]?.string,
-        let scheme = Schemes.all.first(where: { $0.name == schemeName })
+        let scheme = Schemes.stored(named: schemeName)
       else { throw fault("tensor \(name) names no known scheme", tensor: name) }
       guard let shape = entry["shape"]?.array?.compactMap(\.int),
         shape.count == entry["shape"]?.array?.count, Self.isSound(shape)

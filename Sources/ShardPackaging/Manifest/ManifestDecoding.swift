@@ -127,7 +127,7 @@ extension ManifestTensor {
     }
     let shape = try Self.shape(try object.array("shape"), place: object.place)
     let schemeName = try object.string("scheme")
-    guard let scheme = Schemes.all.first(where: { $0.name == schemeName }) else {
+    guard let scheme = Schemes.stored(named: schemeName) else {
       throw StrictObject.fault("has the unknown scheme \(Excerpt.quoted(schemeName))", object.place)
     }
     stored = StoredTensor(name: name, scheme: scheme, shape: shape)

@@ -45,8 +45,8 @@ extension ComputeProfile {
     if object.has("weight_rate_by_scheme") {
       var schemes = try object.nested("weight_rate_by_scheme")
       for scheme in schemes.keys {
-        guard Schemes.all.contains(where: { $0.name == scheme }) else {
-          let names = Schemes.all.map(\.name).joined(separator: ", ")
+        guard Schemes.stored(named: scheme) != nil else {
+          let names = Schemes.stored.map(\.name).joined(separator: ", ")
           throw schemes.fault(scheme, "is no scheme; there are \(names)")
         }
         guard let rate = try schemes.rate(scheme, in: rates) else { continue }

@@ -41,6 +41,8 @@ struct RandomWeights {
       // -128 is no code.
       case (.q8, 2): set = 0x0101_0101_0101_0101
       case (.q8, _), (.q4, _): break
+      // Scales of all sizes: sums may overflow, which costs no other time.
+      default: kept = 0xbbbb_bbbb_bbbb_bbbb
       }
     }
   }
