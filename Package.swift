@@ -164,7 +164,7 @@ let package = Package(
       "ShardPreparationTests",
       [
         "Checkpoints", "ModelArchitectures", "Quantization", "ShardPreparation", "StrictJSON",
-        "TensorCore", "TensorKernels",
+        "TensorCore", "TensorKernels", "Tokenization",
       ]),
     tests("ShardTransportTests", ["ShardPackaging", "ShardTransport", "TensorCore"] + nio),
     tests("TokenizationTests", ["StrictJSON", "TensorCore", "Tokenization"]),

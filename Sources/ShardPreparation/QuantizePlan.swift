@@ -43,6 +43,11 @@ struct QuantizePlan: Sendable {
         context: ["file": checkpoint.directory])
     }
     let architecture = try ArchitectureRegistry.architecture(for: checkpoint.configuration)
+    if let advice = ForeignQuantization.advice(tensorNames: checkpoint.tensorNames) {
+      throw PreparationFault(
+        "foreignQuantization", "\(checkpoint.directory) holds tensors that show that \(advice)",
+        context: ["file": checkpoint.directory])
+    }
     let components = architecture.components
     var seen: Set<String> = []
     var usedSources: Set<String> = []
@@ -74,7 +79,7 @@ struct QuantizePlan: Sendable {
     warnings = Self.warnings(checkpoint, used: usedSources)
   }
 
-  private static func fileName(_ index: Int, of count: Int) -> String {
+  static func fileName(_ index: Int, of count: Int) -> String {
     func digits(_ number: Int) -> String {
       let text = String(number)
       return String(repeating: "0", count: max(0, 5 - text.count)) + text

@@ -26,6 +26,12 @@ final class SourceDigests: Sendable {
 
   private let readings: Mutex<Readings>
 
+  /// Of files of weights that lie in one directory.
+  init(weights names: [String], in directory: String) {
+    self.directory = directory
+    files = names.map { ($0, .weights) }
+  }
+
   init(_ checkpoint: Checkpoint) throws {
     let directory = checkpoint.directory
     // Weight files first, in the checkpoint's order.

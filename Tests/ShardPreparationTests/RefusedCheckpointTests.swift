@@ -32,6 +32,39 @@ import Testing
     #expect(try refusal { _ in }.code == "none")
   }
 
+  /// Weights that another tool has quantized, by what config.json says, with what to do.
+  @Test(arguments: [
+    (#"{"quant_method":"gptq","bits":4}"#, "by GPTQ", "GGUF"),
+    (#"{"quant_method":"awq","bits":4}"#, "by AWQ", "GGUF"),
+    (#"{"quant_method":"bitsandbytes","load_in_4bit":true}"#, "by bitsandbytes", "dequantize()"),
+    (#"{"load_in_8bit":true}"#, "by bitsandbytes", "dequantize()"),
+    (#"{"quant_method":"hqq"}"#, "by \"hqq\"", "original fp16"),
+    ("{}", "by another tool", "original fp16"),
+  ])
+  func weightsOfOtherToolsAreRecognised(record: String, tool: String, advice: String) throws {
+    let value = try JSONParsing().parse(Array(record.utf8))
+    let (code, message) = try refusal { $0.configuration["quantization_config"] = value }
+    #expect(code == "architecture.configuration")
+    #expect(message.contains(tool) && message.contains(advice), "\(message)")
+  }
+
+  /// The same by the names of tensors.
+  @Test(arguments: [
+    ([".qweight", ".scales", ".qzeros", ".g_idx"], "by GPTQ"),
+    ([".qweight", ".scales", ".qzeros"], "by AWQ"),
+    ([".weight.absmax", ".weight.quant_map"], "by bitsandbytes"),
+    ([".weight.quant_state.bitsandbytes__nf4"], "by bitsandbytes"), ([".SCB"], "by bitsandbytes"),
+  ])
+  func tensorsOfOtherToolsAreRecognised(endings: [String], tool: String) throws {
+    let (code, message) = try refusal { checkpoint in
+      for ending in endings {
+        checkpoint.tensors["model.layers.0.mlp.up_proj" + ending] = (.f32, [2], [1, 2])
+      }
+    }
+    #expect(code == "preparation.foreignQuantization")
+    #expect(message.contains(tool), "\(message)")
+  }
+
   @Test func missingTensorsAreNamed() throws {
     let (code, message) = try refusal { $0.tensors[Self.query] = nil }
     #expect(code == "preparation.missingTensor")

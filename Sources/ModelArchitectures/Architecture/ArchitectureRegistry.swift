@@ -47,12 +47,8 @@ public enum ArchitectureRegistry {
         "auto_map", "asks to run code from the checkpoint, which is never done")
     }
     if let quantization = reader.value("quantization_config") {
-      guard quantization["quant_method"]?.string == "shardtool" else {
-        let method = quantization["quant_method"]?.string ?? "unknown"
-        throw .configuration(
-          "quantization_config",
-          "says the weights are already quantized by \(Excerpt.quoted(method)); give the fp16 "
-            + "checkpoint")
+      if let advice = ForeignQuantization.advice(quantization) {
+        throw .configuration("quantization_config", "says that \(advice)")
       }
     }
     if let names = try reader.strings("architectures") {

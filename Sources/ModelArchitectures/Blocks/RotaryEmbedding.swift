@@ -8,16 +8,16 @@ import TensorKernels
 /// defines them (`modeling_rope_utils.py`).
 public struct RotaryEmbedding: Sendable {
   /// θ, the base of the frequencies.
-  let base: Double
+  package let base: Double
   /// Channels of a head that rotate.
-  let dimensions: Int
+  package let dimensions: Int
   /// Whether pairs are neighbours (GPT-J) instead of halves (all others).
   var isInterleaved = false
-  let scaling: Scaling
+  package let scaling: Scaling
   /// max_position_embeddings.
   let contextLength: Int
 
-  enum Scaling: Sendable {
+  package enum Scaling: Sendable {
     case none
     /// All frequencies divided by a factor.
     case linear(factor: Double)
@@ -42,11 +42,16 @@ public struct RotaryEmbedding: Sendable {
     RotaryTable.byteCount(rotaryDimensions: dimensions, positions: positions)
   }
 
-  /// Inverse frequencies [dimensions / 2] and the factor on cosine and sine.
-  package func frequencies(positions: Int) -> ([Float], Float) {
-    let plain = (0..<(dimensions / 2)).map { index in
+  /// Inverse frequencies [dimensions / 2] before any scaling.
+  package var plainFrequencies: [Double] {
+    (0..<(dimensions / 2)).map { index in
       Double(Float(1 / pow(base, Double(2 * index) / Double(dimensions))))
     }
+  }
+
+  /// Inverse frequencies [dimensions / 2] and the factor on cosine and sine.
+  package func frequencies(positions: Int) -> ([Float], Float) {
+    let plain = plainFrequencies
     switch scaling {
     case .none:
       return (plain.map(Float.init), 1)

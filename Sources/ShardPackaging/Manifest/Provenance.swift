@@ -74,6 +74,15 @@ public struct Provenance: Sendable, Equatable {
     self.sources = sources.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
 
+  /// What these programs have brought in from another format, without quantizing.
+  public init(importedAs recipe: String, sources: [Source]) {
+    packer = ToolVersion.name
+    quantizer = ""
+    quantizedFormat = QuantizationRecord.version
+    self.recipe = RecipeRecord(name: recipe)
+    self.sources = sources.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+  }
+
   /// What is known of a quantized checkpoint: what its provenance.json says, where it has one.
   ///
   /// Throws: `PackageFault` or `FileFault` for a file that does not say it well.
