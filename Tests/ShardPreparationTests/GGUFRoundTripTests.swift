@@ -53,7 +53,16 @@ import Testing
   static let families: [(name: String, changes: [String: JSONValue])] = [
     ("gemma", [:]), ("gemma2", ["query_pre_attn_scalar": 16]),
     ("gemma3", ["query_pre_attn_scalar": 16]), ("gpt-neox", [:]), ("gpt2", [:]), ("llama", [:]),
-    ("llama-biases", [:]), ("llama-linear", [:]), ("llama-yarn", [:]), ("llama3", [:]),
+    ("llama-biases", [:]), ("llama-linear", [:]),
+    (
+      "llama-yarn",
+      [
+        "rope_parameters": [
+          "rope_type": "yarn", "rope_theta": 50, "factor": 4,
+          "original_max_position_embeddings": 32,
+        ]
+      ]
+    ), ("llama3", [:]),
     ("mistral", [:]), ("mixtral", [:]), ("phi", [:]), ("phi3", [:]), ("phi3-longrope", [:]),
     ("qwen2", ["use_sliding_window": false]), ("qwen3", [:]), ("stablelm", [:]),
     ("stablelm-parallel", [:]),
@@ -104,7 +113,9 @@ import Testing
   }
 
   /// What llama.cpp has no graph for is refused before a byte is written.
-  @Test(arguments: ["gptj", "gpt2-scaled", "gemma2", "gemma3", "gpt-neox-sequential"])
+  @Test(arguments: [
+    "gptj", "gpt2-scaled", "gemma2", "gemma3", "gpt-neox-sequential", "llama-yarn",
+  ])
   func whatLlamaCppCannotRunIsRefused(_ name: String) throws {
     let source = Places.fixture("families/\(name)")
     let fault = try #require(throws: PreparationFault.self) {

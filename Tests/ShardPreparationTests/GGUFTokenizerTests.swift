@@ -112,13 +112,14 @@ import Tokenization
     }
   }
 
-  @Test func aTokenizerWithoutAFormIsRefused() throws {
+  @Test(arguments: [("unigram-bytes", "unigram"), ("bpe-rules", "rules"), ("bpe-suffix", "rules")])
+  func aTokenizerWithoutAFormIsRefused(name: String, word: String) throws {
     let model = try InputFile.contents(
-      of: Places.fixture("tokenizers/sentencepiece/unigram-bytes.model"))
-    let size = try SentencePieceContent(model, name: "unigram").pieces.count
+      of: Places.fixture("tokenizers/sentencepiece/\(name).model"))
+    let size = try SentencePieceContent(model, name: name).pieces.count
     let fault = try #require(throws: PreparationFault.self) {
       try roundTrip(["tokenizer.model": model], vocabulary: size)
     }
-    #expect(fault.code == "preparation.ggufTokenizer" && fault.message.contains("unigram"))
+    #expect(fault.code == "preparation.ggufTokenizer" && fault.message.contains(word))
   }
 }

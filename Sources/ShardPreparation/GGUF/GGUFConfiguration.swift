@@ -201,8 +201,9 @@ struct GGUFConfiguration {
     object["query_pre_attn_scalar"] = JSONValue(
       Self.scalesByWidth(keys.architecture, layers: layers) ? hidden / heads : headDimension)
     object["sliding_window"] = JSONValue(try keys.int("attention.sliding_window"))
-    if let period = try keys.optionalInt("attention.sliding_window_pattern") {
-      object["sliding_window_pattern"] = JSONValue(period)
+    if let slides = try slidingLayers(layers) {
+      object["layer_types"] = .array(
+        slides.map { .string($0 ? "sliding_attention" : "full_attention") })
     }
     for (ours, theirs) in [
       ("attn_logit_softcapping", "attn_logit_softcapping"),
@@ -215,6 +216,20 @@ struct GGUFConfiguration {
       object["rope_local_base_freq"] = .double(
         try keys.optionalNumber("rope.freq_base_swa") ?? 10_000)
     }
+  }
+
+  /// Which layers have a window: every but each n-th one, or as a flag for each; nil where the
+  /// family's own pattern holds.
+  private func slidingLayers(_ layers: Int) throws -> [Bool]? {
+    let key = "attention.sliding_window_pattern"
+    guard let flags = file["\(keys.architecture).\(key)"]?.numbers else {
+      guard let period = try keys.optionalInt(key), period > 0 else { return nil }
+      return (0..<layers).map { ($0 + 1) % period != 0 }
+    }
+    guard flags.count == layers else {
+      throw keys.fault(key, "has \(flags.count) elements for \(layers) layers")
+    }
+    return (0..<layers).map { flags[$0].bool ?? (flags[$0].int != 0) }
   }
 
   /// llama.cpp knows by the number of layers which Gemma divides scores by √(width / heads).

@@ -95,6 +95,9 @@ struct GGUFExportTokenizer {
     guard content.mergesPairs else {
       throw refusal("is a unigram model, which llama.cpp would read as one of merges")
     }
+    guard !content.changesText else {
+      throw refusal("has rules for characters or spaces, which GGUF has no form for")
+    }
     add("model", .string("llama"))
     add("pre", .string("default"))
     var table = Table(vocabularySize)

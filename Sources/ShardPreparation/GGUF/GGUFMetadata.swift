@@ -188,11 +188,14 @@ struct GGUFMetadata {
   private mutating func gemma() throws {
     let d = architecture.dimensions
     let windows = (0..<d.layerCount).map { architecture.keyValueShape(layer: $0).window }
-    let period = family.modelTypes[0] == "gemma2" ? 2 : 6
+    let usual = family.modelTypes[0] == "gemma2" ? 2 : 6
+    let period =
+      windows.firstIndex(where: { $0 == nil }).map { $0 + 1 } ?? max(usual, d.layerCount + 1)
     guard let window = windows.compactMap({ $0 }).first,
       windows.indices.allSatisfy({ (windows[$0] != nil) == (($0 + 1) % period != 0) })
-    else { throw refusal("has another pattern of windows than one whole layer in \(period)") }
+    else { throw refusal("has no regular pattern of windows") }
     add("attention.sliding_window", .uint32(window))
+    if period != usual { add("attention.sliding_window_pattern", .uint32(period)) }
     let scalar = number("query_pre_attn_scalar") ?? 256
     let isWide = GGUFConfiguration.scalesByWidth(family.architecture, layers: d.layerCount)
     let expected = isWide ? d.hiddenSize / d.headCount : d.headDimension

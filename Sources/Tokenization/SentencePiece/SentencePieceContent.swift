@@ -11,7 +11,9 @@ public struct SentencePieceContent: Sendable {
   /// Whether pieces were made by merging pairs, and not by the unigram model.
   public let mergesPairs: Bool
   public let addsSpacePrefix: Bool
-  public let removesExtraSpaces: Bool
+  /// Whether text is changed before it is split: characters by rules, spaces that are too many, or a
+  /// mark behind a word instead of before it.
+  public let changesText: Bool
   public let beginning: Int?
   public let end: Int?
 
@@ -23,7 +25,9 @@ public struct SentencePieceContent: Sendable {
     }
     mergesPairs = file.algorithm == .bpe
     addsSpacePrefix = file.addsDummyPrefix
-    removesExtraSpaces = file.removesExtraSpace
+    changesText =
+      !file.characterMap.isEmpty || file.removesExtraSpace || file.treatsSpaceAsSuffix
+      || !file.escapesSpace
     beginning = file.pieces.indices.contains(file.beginningID) ? file.beginningID : nil
     end = file.pieces.indices.contains(file.endID) ? file.endID : nil
   }
