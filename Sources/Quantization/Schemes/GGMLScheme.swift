@@ -26,7 +26,8 @@ public struct GGMLScheme: QuantizationScheme {
   }
 
   public func encode(
-    _ rows: Span<Float>, rowCount: Int, columns: Int, into planes: inout [[UInt8]]
+    _ rows: Span<Float>, rowCount: Int, columns: Int, options: EncodingOptions,
+    into planes: inout [[UInt8]]
   ) {
     var bytes = [UInt8](
       repeating: 0, count: rowCount * format.planeBytesPerRow(columns: columns)[0])

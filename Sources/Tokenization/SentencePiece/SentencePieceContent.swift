@@ -11,8 +11,8 @@ public struct SentencePieceContent: Sendable {
   /// Whether pieces were made by merging pairs, and not by the unigram model.
   public let mergesPairs: Bool
   public let addsSpacePrefix: Bool
-  /// Whether text is changed before it is split: characters by rules, spaces that are too many, or a
-  /// mark behind a word instead of before it.
+  /// Whether text is changed before it is split: characters by rules, spaces that are too many, or
+  /// a mark behind a word instead of before it.
   public let changesText: Bool
   public let beginning: Int?
   public let end: Int?
