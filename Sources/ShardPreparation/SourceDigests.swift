@@ -26,10 +26,14 @@ final class SourceDigests: Sendable {
 
   private let readings: Mutex<Readings>
 
-  /// Of files of weights that lie in one directory.
-  init(weights names: [String], in directory: String) {
-    self.directory = directory
-    files = names.map { ($0, .weights) }
+  /// Of files of weights alone.
+  init(weights files: [InputFile]) {
+    readings = Mutex(
+      Readings(
+        files: files.map {
+          Reading(
+            name: Directory.name(of: $0.path), role: .weights, file: $0, stream: DigestStream())
+        }))
   }
 
   init(_ checkpoint: Checkpoint) throws {

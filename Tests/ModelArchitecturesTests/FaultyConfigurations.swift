@@ -33,7 +33,7 @@ struct FaultyConfiguration: CustomTestStringConvertible, Sendable {
       Small.llama, ["architectures": ["LlamaForCausalLM", nil]], "architectures[1]"),
     FaultyConfiguration(Small.llama, ["architectures": "LlamaForCausalLM"], "architectures"),
     FaultyConfiguration(Small.llama, ["auto_map": ["AutoModel": "modeling.py"]], "auto_map"),
-    FaultyConfiguration(Small.llama, ["quantization_config": ["quant_method": "gptq"]], "gptq"),
+    FaultyConfiguration(Small.llama, ["quantization_config": ["quant_method": "gptq"]], "GPTQ"),
     FaultyConfiguration(Small.llama, ["hidden_size": nil], "hidden_size"),
     FaultyConfiguration(Small.llama, ["hidden_size": -64], "hidden_size"),
     FaultyConfiguration(Small.llama, ["hidden_size": 64.5], "hidden_size"),

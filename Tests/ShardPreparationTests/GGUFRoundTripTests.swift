@@ -37,8 +37,10 @@ import Testing
     for (key, value) in changes { object[key] = value }
     try Directory.writeAtomically(
       Array(JSONValue.object(object).serialized(.pretty).utf8), to: "\(target)/config.json")
-    try Directory.writeAtomically(
-      try InputFile.contents(of: "\(source)/model.safetensors"), to: "\(target)/model.safetensors")
+    for file in try Directory.names(in: source) where file.hasPrefix("model") {
+      try Directory.writeAtomically(
+        try InputFile.contents(of: "\(source)/\(file)"), to: "\(target)/\(file)")
+    }
     return target
   }
 

@@ -52,9 +52,7 @@ public struct GGUFImport: Sendable {
     writing = ImportWriting(
       format: "gguf", configuration: configuration.object, parts: parts, tokenizerFiles: files,
       vocabularySize: architecture.dimensions.vocabularySize,
-      sources: SourceDigests(
-        weights: file.parts.map { Directory.name(of: $0.path) },
-        in: Directory.parent(of: file.path)))
+      sources: SourceDigests(weights: file.parts))
   }
 
   /// Throws: `PreparationFault` for a tensor that no part of the model is made of.

@@ -122,13 +122,11 @@ struct ImportWriting: Sendable {
       }
       try writer.finish()
     }
-    try writeDescription(to: directory, byteCount: total, pool: pool, progress: progress)
+    try writeDescription(to: directory, byteCount: total)
   }
 
   /// Everything beside the weights.
-  private func writeDescription(
-    to directory: String, byteCount: Int, pool: WorkerPool, progress: ProgressHandler?
-  ) throws {
+  private func writeDescription(to directory: String, byteCount: Int) throws {
     func write(_ bytes: [UInt8], _ name: String) throws {
       try Directory.writeAtomically(bytes, to: "\(directory)/\(name)")
     }
@@ -147,7 +145,7 @@ struct ImportWriting: Sendable {
     configuration[QuantizationRecord.key] =
       QuantizationRecord(recipe: format, tensors: stored).json
     try write(.object(configuration), "config.json")
-    let found = try sources.read(pool: pool, progress: progress)
+    let found = try sources.finish()
     try write(
       Array(Provenance(importedAs: format, sources: found).fileText.utf8), Provenance.fileName)
   }
