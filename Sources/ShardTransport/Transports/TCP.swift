@@ -176,6 +176,8 @@ private func reason(of error: any Error) -> String {
     return "no answer in time"
   case ChannelError.eof, NIOSSLError.handshakeFailed:
     return "the other side closed the connection"
+  case is BoringSSLError:
+    return "what came was no longer TLS"
   case is SocketAddressError:
     return "the name is not known"
   default:
