@@ -17,26 +17,36 @@ struct QuantizeRun {
   /// Receives source bytes as they are done, from any thread.
   let advance: @Sendable (Int) -> Void
 
-  /// Files in the order of their weights in the checkpoint, so that it is read from beginning to
-  /// end.
+  /// Where the largest tensor of a file lies; small ones may stand anywhere.
+  private func place(of file: QuantizePlan.File) -> (file: Int, bytes: Range<Int>) {
+    let largest = file.jobs.max { $0.source.byteCount < $1.source.byteCount }
+    return largest?.source.place ?? (0, 0..<0)
+  }
+
+  /// The embedding, the blocks in the order in which the checkpoint has them, so that it is read
+  /// from beginning to end, and the head.
   private var order: [Int] {
     let places = plan.files.map { file in
-      file.jobs.map(\.source.place).map { ($0.file, $0.bytes.lowerBound) }.min { $0 < $1 }
-        ?? (0, 0)
+      let place = place(of: file)
+      let rank =
+        switch file.component {
+        case .embedding: 0
+        case .block: 1
+        case .head: 2
+        }
+      return (rank, place.file, place.bytes.lowerBound)
     }
     return plan.files.indices.sorted {
-      (places[$0].0, places[$0].1, $0) < (places[$1].0, places[$1].1, $1)
+      places[$0] != places[$1] ? places[$0] < places[$1] : $0 < $1
     }
   }
 
-  /// Up to where each weight file is read when a file of the output is done.
+  /// Up to where each weight file is read when a file of the output is done: blocks lie one behind
+  /// the other, embedding and head anywhere.
   private func ends(of file: QuantizePlan.File) -> [Int] {
-    var ends: [Int] = []
-    for place in file.jobs.map(\.source.place) {
-      while ends.count <= place.file { ends.append(0) }
-      ends[place.file] = max(ends[place.file], place.bytes.upperBound)
-    }
-    return ends
+    guard case .block = file.component else { return [] }
+    let place = place(of: file)
+    return [Int](repeating: 0, count: place.file) + [place.bytes.upperBound]
   }
 
   /// Writes the files that are not kept; returns the sums of each tensor of each file.

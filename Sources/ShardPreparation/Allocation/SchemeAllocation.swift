@@ -77,11 +77,13 @@ public struct SchemeAllocation: Sendable {
     _ checkpoint: Checkpoint, _ jobs: [QuantizePlan.Job], effort: Effort,
     calibration: CalibrationText?, threads: Int, progress: ProgressHandler?
   ) throws -> [String: Double] {
-    guard let calibration else {
-      return try weightLosses(
-        jobs, effort: effort, pool: WorkerPool(threads: threads), progress: progress)
-    }
     let architecture = try ArchitectureRegistry.architecture(for: checkpoint.configuration)
+    guard let calibration else {
+      var losses = try weightLosses(
+        jobs, effort: effort, pool: WorkerPool(threads: threads), progress: progress)
+      weigh(&losses, jobs, architecture.dimensions)
+      return losses
+    }
     let model = LayerwiseModel(
       architecture, source: OriginalWeights(checkpoint: checkpoint),
       compute: try ComputeContext(threads: threads), context: calibration.training.context)
@@ -93,7 +95,26 @@ public struct SchemeAllocation: Sendable {
     for tensor in measured {
       losses[tensor.name] = tensor.divergence ?? tensor.outputError * tensor.outputError
     }
+    if measured.contains(where: { $0.divergence == nil }) {
+      weigh(&losses, jobs, architecture.dimensions)
+    }
     return losses
+  }
+
+  /// An error of logits or of embeddings counts more than one of the same relative size inside of a
+  /// block, by about these factors (measured on trained models).
+  private static func weigh(
+    _ losses: inout [String: Double], _ jobs: [QuantizePlan.Job], _ dimensions: ModelDimensions
+  ) {
+    for job in jobs {
+      let factor: Double =
+        switch job.source.spec.role {
+        case .head: 64
+        case .tokenEmbedding: dimensions.tiesEmbeddings ? 16 : 4
+        default: 1
+        }
+      losses[job.stored.name]? *= factor
+    }
   }
 
   /// Weights of a tensor that are tried.
