@@ -90,6 +90,20 @@ extension EndToEnd {
       try expect(try answers(program.output), expected, "with a loss")
     }
 
+    @Test func theGainIsMeasured() throws {
+      let bundle = try models.bundle(bits: 4, split: [2, 2, 2])
+      let run = try ProgramRun.run(
+        "shardbench", ["pipeline", bundle, "--pass-time", "8ms", "--tokens", "24", "--json"])
+      #expect(run.status == 0, "\(run.errors)")
+      let json = try JSONParsing().parse(run.output)
+      #expect(try violations(of: "shardbench.pipeline", json) == [])
+      #expect(json["same_tokens"]?.bool == true)
+      #expect((json["gain"]?.double ?? 0) > 2, "\(run.output)")
+      let whole = try ProgramRun.run(
+        "shardbench", ["pipeline", try models.bundle(bits: 4, split: [6])])
+      #expect(whole.status == 64 && whole.errors.contains("for one node"))
+    }
+
     @Test func whatIsWrongIsSaid() throws {
       let bundle = try models.bundle(bits: 4, split: [6], sequences: 2)
       for options in [
