@@ -43,6 +43,15 @@ public struct Quantizer: Sendable {
     self.allocation = allocation
     plan = try QuantizePlan(
       checkpoint, recipe: recipe, schemes: allocation?.schemes ?? [:])
+    let isCalibratable = plan.files.contains { file in
+      file.jobs.contains { $0.stored.scheme.format == .q4 }
+    }
+    guard calibration == nil || isCalibratable else {
+      throw PreparationFault(
+        "nothingToCalibrate",
+        "--calibrate serves matrices in q4, and this recipe has none; leave it out, or give "
+          + "--bits 4", exitStatus: .usage)
+    }
     warnings =
       try plan.warnings
       + TokenizerCheck.run(

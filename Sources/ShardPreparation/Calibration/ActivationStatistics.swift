@@ -12,8 +12,9 @@ final class ActivationStatistics: LinearObserver {
     var grams: [ActivationGram] = []
     /// Which sums belong to a matrix, and whether it is the one that adds to them.
     var places: [ObjectIdentifier: (gram: Int, leads: Bool)] = [:]
+    /// The input of the latest product, and the sums that are of it, where any are.
     var lastInput: ObjectIdentifier?
-    var lastGram = 0
+    var lastGram: Int?
   }
 
   private let state = Mutex(State())
@@ -30,16 +31,15 @@ final class ActivationStatistics: LinearObserver {
     let gram = state.withLock { state -> ActivationGram? in
       let key = ObjectIdentifier(weights)
       let source = ObjectIdentifier(input)
-      defer { state.lastInput = source }
+      if state.lastInput != source { state.lastGram = nil }
+      state.lastInput = source
       guard wanted.contains(key) else { return nil }
       if let place = state.places[key] {
         state.lastGram = place.gram
         return place.leads ? state.grams[place.gram] : nil
       }
-      if state.lastInput == source, !state.grams.isEmpty,
-        state.grams[state.lastGram].columns == weights.columns
-      {
-        state.places[key] = (state.lastGram, false)
+      if let last = state.lastGram, state.grams[last].columns == weights.columns {
+        state.places[key] = (last, false)
         return nil
       }
       state.lastGram = state.grams.count

@@ -152,7 +152,8 @@ struct CalibratedRun {
     } else {
       let head = try original.architecture.makeHead(tensors)
       try runHead(original, head, states.training, limit: Self.headTokenCount, statistics)
-      try runHead(original, head, states.heldOut, limit: Self.heldOutCount, collector)
+      try runHead(
+        original, head, Array(pieces), limit: Self.heldOutCount * pieces.count, collector)
     }
     return Observation(tensors, statistics, collector)
   }

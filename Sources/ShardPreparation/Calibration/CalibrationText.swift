@@ -18,7 +18,7 @@ public struct CalibrationText: Sendable {
     let context = min(Self.context, dimensions.contextLength)
     let all = try TokenPieces(
       ids, bos: bos, context: context, vocabulary: dimensions.vocabularySize)
-    guard all.pieces.count >= 2 else {
+    guard ids.count >= 2 * context, all.pieces.count >= 2 else {
       throw PreparationFault(
         "shortCalibration",
         "the calibration text has \(ids.count) tokens; give one of at least \(2 * context), better "

@@ -78,12 +78,18 @@ struct TokenComparisons: Sendable {
           sum += exp(logarithm) * (logarithm - (Double(right[column]) - rightSum))
         }
         // Rounding may make a sum of zero a little less.
-        values.divergence = max(0, sum)
+        values.divergence = sum < 0 ? 0 : sum
         values.reference = leftSum - Double(left[target])
         values.tested = rightSum - Double(right[target])
       }
     }
     return values
+  }
+
+  /// Whether all that was added so far are numbers.
+  var areFinite: Bool {
+    reference.allSatisfy(\.isFinite) && tested.allSatisfy(\.isFinite)
+      && divergence.allSatisfy(\.isFinite)
   }
 
   /// The value that a share of all tokens does not exceed.

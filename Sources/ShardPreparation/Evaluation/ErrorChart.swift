@@ -34,7 +34,10 @@ public struct ErrorChart: Sendable {
     let width = max(640, Self.left + errors.count * step + 30)
     let most = max(1e-9, (errors + dots.map(\.error)).max() ?? 0)
     func y(_ error: Double) -> Int {
-      Self.top + Self.height - Int((error / most * Double(Self.height)).rounded())
+      // What is no number stands at the top.
+      let share = error / most
+      let shown = share.isFinite ? min(1, max(0, share)) : 1
+      return Self.top + Self.height - Int((shown * Double(Self.height)).rounded())
     }
     var body: [String] = []
     for part in 0...4 {

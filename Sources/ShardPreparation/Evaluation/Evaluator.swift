@@ -25,6 +25,8 @@ public struct Evaluator: Sendable {
   public let architecture: any ModelArchitecture
   private let reference: Checkpoint
   private let tested: Checkpoint
+  /// By the tested checkpoint's own configuration, which is what `shardrun` would go by.
+  private let testedArchitecture: any ModelArchitecture
 
   /// Opens both directories. The tested one may be unquantized too.
   ///
@@ -48,6 +50,7 @@ public struct Evaluator: Sendable {
         "\(tested) and \(reference) are not the same model: their config.json differ in family or "
           + "size", context: ["file": tested])
     }
+    testedArchitecture = other
   }
 
   /// Bytes of hidden states of one model that are in memory at a time.
@@ -67,7 +70,7 @@ public struct Evaluator: Sendable {
       architecture, source: OriginalWeights(checkpoint: reference), compute: compute,
       context: options.context)
     let right = LayerwiseModel(
-      architecture, source: try testedWeights(widens: options.weightsOnly), compute: compute,
+      testedArchitecture, source: try testedWeights(widens: options.weightsOnly), compute: compute,
       context: options.context)
     let hidden = architecture.dimensions.hiddenSize
     let batches = pieces.batches(
@@ -136,6 +139,13 @@ public struct Evaluator: Sendable {
           reference: work.left, tested: work.right, targets: piece.targets[rows],
           compute: left.compute)
       }
+    }
+    guard tokens.areFinite else {
+      throw PreparationFault(
+        "notFinite",
+        "the logits of \(tested.directory) or of \(reference.directory) are no numbers at some "
+          + "place of this text; run both with shardrun score to see which, and quantize it anew",
+        context: ["file": tested.directory])
     }
     advance(layers.count + 2)
   }

@@ -25,6 +25,9 @@ struct LayerwiseModel {
     rotary = architecture.makeRotaryTables(positions: context)
   }
 
+  /// How hidden states stand between layers where `shardrun` runs these weights.
+  private var hiddenFormat: HiddenFormat { source.isQuantized ? .half : .f32 }
+
   private func load(_ component: Component) throws -> LoadedTensors {
     try source.load(architecture.tensors(of: component), pool: compute.pool)
   }
@@ -48,6 +51,7 @@ struct LayerwiseModel {
         rows: piece.inputs.count, columns: architecture.dimensions.hiddenSize)
       embedding.embed(
         piece.inputs, firstPosition: 0, pass: pass(piece.inputs.count), into: hidden)
+      compute.round(hidden, to: hiddenFormat, rows: piece.inputs.count)
       return hidden
     }
   }
@@ -78,6 +82,7 @@ struct LayerwiseModel {
     for matrix in hidden {
       block.block.forward(
         matrix, pass: pass(matrix.rowCapacity, observer), cache: block.cache)
+      compute.round(matrix, to: hiddenFormat, rows: matrix.rowCapacity)
     }
   }
 

@@ -105,6 +105,8 @@ struct SensitivityMeasurement {
     let compute = model.compute
     var sums = SquareDifference()
     let input = collector.input(of: left)
+    // An expert that no token of the sample was sent to has changed nothing.
+    guard input != nil || spec.role == .tokenEmbedding else { return 0 }
     // An embedding is not multiplied with: its rows are the outputs.
     let rows = input?.rowCapacity ?? min(Self.tokenCount, sample.reduce(0) { $0 + $1.inputs.count })
     let outputs = input == nil ? spec.columns : spec.rows

@@ -7,7 +7,8 @@ import TensorKernels
 /// Where the weights of a model come from, one tensor at a time, so that a model can run that does
 /// not fit in memory.
 protocol WeightSource: Sendable {
-  /// Whether products with its matrices take activations as integers, as `shardrun` does then.
+  /// Whether the model runs as `shardrun` runs quantized ones: activations as integers where the
+  /// schemes have it so, caches and hidden states in 16 bits.
   var isQuantized: Bool { get }
   /// The tensor as the kernels take it.
   func content(_ spec: TensorSpec, pool: WorkerPool) throws -> LoadedTensors.Content
@@ -56,7 +57,14 @@ struct QuantizedWeights: WeightSource {
   let checkpoint: QuantizedCheckpoint
   /// Whether the values are widened to floats, so that nothing but the weights is quantized.
   let widens: Bool
-  var isQuantized: Bool { !widens }
+  let isQuantized: Bool
+
+  init(checkpoint: QuantizedCheckpoint, widens: Bool) {
+    self.checkpoint = checkpoint
+    self.widens = widens
+    isQuantized =
+      !widens && checkpoint.tensors.values.contains { $0.scheme.format.isQuantized }
+  }
 
   func content(_ spec: TensorSpec, pool: WorkerPool) throws -> LoadedTensors.Content {
     guard let tensor = checkpoint.tensors[spec.name], tensor.shape == spec.shape else {
