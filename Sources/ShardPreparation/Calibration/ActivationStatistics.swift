@@ -43,7 +43,7 @@ final class ActivationStatistics: LinearObserver {
         return nil
       }
       state.lastGram = state.grams.count
-      state.places[key] = (state.lastGram, true)
+      state.places[key] = (state.grams.count, true)
       let gram = ActivationGram(columns: weights.columns)
       state.grams.append(gram)
       return gram

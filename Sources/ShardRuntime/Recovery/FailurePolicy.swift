@@ -22,8 +22,8 @@ extension RuntimeFault {
     Self.passing.contains(code)
   }
 
-  /// Whether the node has not even been reached.
-  var isUnreached: Bool { code == "runtime.unreachable" }
+  /// Whether a node has not even been reached, by this side or by the one before it.
+  var isUnreached: Bool { ["runtime.unreachable", "runtime.cannotReach"].contains(code) }
 
   /// What happened, without the advice behind it.
   public var happening: String {

@@ -213,9 +213,9 @@ private struct Greeter {
     let peer = state.withLock { $0.peers[index] }
     let link: Link
     do {
-      // Where there are spares, one that does not answer leaves time for the next.
-      let least = Duration.milliseconds(addresses.count > 1 ? 500 : 100)
-      let left = max(deadline - Monotonic.now(), least)
+      // Whoever comes late in the ring has time for a slow link too; where there are spares, one
+      // that does not answer leaves time for the next.
+      let left = max(deadline - Monotonic.now(), .seconds(1))
       link = try transport.connect(
         to: address, timeout: addresses.count > 1 ? min(left, .seconds(1)) : left,
         handler: PeerHandler(state, own.linkLimits, index: index))

@@ -41,6 +41,8 @@ public final class Link: Sendable {
     /// Why the link ends, from the moment it is decided.
     var closure: LinkClosure?
     var isReported = false
+    /// What to say once there is a wire, where the link was closed before.
+    var unsaid: Farewell?
   }
 
   private let state: Monitor<State>
@@ -106,7 +108,11 @@ public final class Link: Sendable {
     state.withLock { state in
       state.wire = wire
       state.handler = handler
-      if state.closure != nil { wire.disconnect(lingering: true) }
+      guard state.closure != nil else { return }
+      if let unsaid = state.unsaid {
+        wire.transmit(Frame(kind: Frame.farewell, payload: unsaid.payload))
+      }
+      wire.disconnect(lingering: true)
     }
   }
 
@@ -206,7 +212,10 @@ extension Link.State {
 
   fileprivate mutating func close(_ closure: LinkClosure, _ farewell: Farewell?) {
     guard self.closure == nil else { return }
-    if let farewell { wire?.transmit(Frame(kind: Frame.farewell, payload: farewell.payload)) }
+    if let farewell {
+      wire?.transmit(Frame(kind: Frame.farewell, payload: farewell.payload))
+      if wire == nil { unsaid = farewell }
+    }
     self.closure = closure
     if case .silent = closure {
       wire?.disconnect(lingering: false)

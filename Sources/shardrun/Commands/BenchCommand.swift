@@ -22,7 +22,7 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    try Ranks.guarded(bundle.path, place, common) { interruption in
+    try Ranks.guarded(bundle.path, place) { interruption in
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,
         text: .none)

@@ -52,7 +52,7 @@ struct ChatCommand: ParsableCommand {
   func run() throws {
     let source = try template.map { (path: $0, text: try TextFile.read($0)) }
     let parsed = try source.map { try ChatTemplate($0.text, name: $0.path) }
-    try Ranks.guarded(bundle.path, place, common) { interruption in
+    try Ranks.guarded(bundle.path, place) { interruption in
       var format: ChatFormat?
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,

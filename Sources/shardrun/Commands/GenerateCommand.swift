@@ -28,7 +28,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    try Ranks.guarded(bundle.path, place, common) { interruption in
+    try Ranks.guarded(bundle.path, place) { interruption in
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,
         text: prompt.tokenIDs == nil ? .needed : .ifPossible, failure: failure.policy)

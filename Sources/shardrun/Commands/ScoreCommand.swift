@@ -61,8 +61,8 @@ struct ScoreCommand: ParsableCommand {
   }
 
   func run() throws {
-    try refuseForeignFile()
-    try Ranks.guarded(bundle.path, place, common) { interruption in
+    try Ranks.guarded(bundle.path, place) { interruption in
+      try refuseForeignFile()
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,
         text: textFile != nil ? .needed : context != nil && bos == nil ? .ifPossible : .none)

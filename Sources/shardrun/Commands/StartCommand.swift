@@ -50,7 +50,7 @@ struct StartCommand: ParsableCommand {
           "\(path) holds all nodes, which plain shardrun runs here, and none listens for others: "
             + "serve one of them with shardrun node \(path) --node NAME --listen HOST:PORT.")
       }
-      try Ranks.guarded(path, place, common) { interruption in
+      try Ranks.guarded(path, place) { interruption in
         common.note("running all nodes of \(path) on this machine")
         let model = try RunningModel(
           bundle: path, place: place, common: common, interruption: interruption,

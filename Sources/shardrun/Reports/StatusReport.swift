@@ -47,7 +47,7 @@ struct StatusReport {
       let (status, numbers) = (answer.status, answer.status.statistics)
       let layers = status.description.layers
       table.add([
-        node.name, status.activity.rawValue + (status.coordinator.map { " \($0)" } ?? ""),
+        node.name, status.activity.rawValue + (status.coordinator.map { " " + Program.singleLine($0) } ?? ""),
         "\(layers.lowerBound)-\(layers.upperBound - 1)" + (numbers.holdsHead ? ", head" : ""),
         Quantity.describe(bytes: status.residentBytes),
         numbers.ledgerBytes.map { Quantity.describe(bytes: $0) } ?? "",
@@ -60,7 +60,7 @@ struct StatusReport {
   }
 
   private static func time(_ seconds: Double) -> String {
-    let seconds = Int(seconds)
+    let seconds = Int(min(seconds, 1e12))
     switch seconds {
     case ..<120: return "\(seconds) s"
     case ..<7200: return "\(seconds / 60) min"

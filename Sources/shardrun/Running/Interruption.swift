@@ -76,7 +76,7 @@ final class Interruption: Sendable {
       Thread.sleep(forTimeInterval: grace)
       endInTheMiddle()
     }
-    request?()
+    if let request { Thread.detachNewThread { request() } }
     var second: Int32 = 0
     guard unsafe sigwait(&signals, &second) == 0 else { return }
     endInTheMiddle()

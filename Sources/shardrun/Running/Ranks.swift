@@ -12,23 +12,25 @@ import TensorKernels
 enum Ranks {
   /// Runs a command's work, or where this is another rank of `--mpi`, serves it.
   static func guarded(
-    _ path: String, _ place: PlaceOptions, _ common: CommonOptions,
-    _ work: (Interruption) throws -> Void
+    _ path: String, _ place: PlaceOptions, _ work: (Interruption) throws -> Void
   ) throws {
     try Interruption.guarded { interruption in
       guard place.mpi else { return try work(interruption) }
       let job = try joined.get()
-      defer { job.leave() }
-      guard job.rank > 0 else { return try work(interruption) }
       do {
-        try serve(job, path, place)
-      } catch let fault as any Fault {
-        // Rank 0 says it, once for all.
-        job.sayUnable(Farewell(fault))
-        job.waitForEnd()
+        try job.rank > 0 ? serve(job, path, place) : work(interruption)
+      } catch {
+        // Where a rank is lost the user does not wait for it once more.
+        let isLoss = (error as? any Fault)?.exitStatus == .unavailable
+        job.leave(patience: isLoss ? .milliseconds(200) : usualPatience)
+        throw error
       }
+      job.leave(patience: usualPatience)
     }
   }
+
+  /// How long ranks that are well may take to leave.
+  private static let usualPatience = Duration.seconds(3)
 
   /// A process can join once only.
   private static let joined = Result { try MPIJobs.join() }
@@ -53,7 +55,19 @@ enum Ranks {
   private static func serve(
     _ job: any MPIJob, _ path: String, _ place: PlaceOptions
   ) throws {
-    let package = try package(of: job.rank, path, try TrustRequirement(place.trust))
+    do {
+      try takePart(job, path, place)
+    } catch let fault as any Fault {
+      // Rank 0 says it, once for all.
+      job.sayUnable(Farewell(fault))
+    }
+    try job.waitForEnd()
+  }
+
+  private static func takePart(
+    _ job: any MPIJob, _ path: String, _ place: PlaceOptions
+  ) throws {
+    let package = try package(of: job, path, try TrustRequirement(place.trust))
     place.trust.warn(package.trust.doubts)
     let compute = try ComputeContext(
       threads: place.compute.threads ?? WorkerPool.defaultThreadCount)
@@ -63,24 +77,24 @@ enum Ranks {
       stage: shard.makeStage(), listen: job.address(of: job.rank), transport: job.transport)
     _ = try server.start()
     job.sayReady()
-    job.waitForEnd()
-    server.shutdown()
+    defer { server.shutdown() }
+    try job.waitForEnd()
   }
 
   /// A rank's part: the directory given, or the part in it that the plan gives to the rank.
   private static func package(
-    of rank: Int, _ path: String, _ trust: TrustRequirement
+    of job: any MPIJob, _ path: String, _ trust: TrustRequirement
   ) throws -> VerifiedPackage {
     let package = try VerifiedPackage.open(directory: path, trust: trust)
-    guard package.nodeNames.indices.contains(rank) else {
-      throw RankFault(started: rank + 1, nodes: package.nodeNames)
+    guard job.size == package.nodeNames.count else {
+      throw RankFault(started: job.size, nodes: package.nodeNames)
     }
-    let name = package.nodeNames[rank]
+    let name = package.nodeNames[job.rank]
     if package.isWholeBundle {
       return try VerifiedPackage.open(directory: path, node: name, trust: trust)
     }
     guard package.node == name else {
-      throw RankFault(rank: rank, name, found: package.node, at: path)
+      throw RankFault(rank: job.rank, name, found: package.node, at: path)
     }
     return package
   }

@@ -39,14 +39,25 @@ final class RingMaker {
     var options = InferencePipeline.Options(prefillChunk: prefillChunk)
     options.connectPatience = patience
     options.spares = peers?.spares ?? [:]
-    if let error { try cluster?.replace(lost: Self.lostNode(error)) }
-    let addresses =
-      try peers?.peers
-      ?? cluster?.addresses(isInterrupted: { [interruption] in interruption.isRequested }) ?? []
+    let addresses = try peers?.peers ?? children(after: error)
     let ring = try InferencePipeline(
       stage: stage, peers: addresses, options: options, transport: transport)
     pipeline = ring
     return ring
+  }
+
+  /// Where the node processes of this machine listen, those that are gone started again.
+  private func children(
+    after error: (any Error)?
+  ) throws -> [(name: String, address: HostPort)] {
+    guard let cluster else { return [] }
+    do {
+      if let error { try cluster.replace(lost: Self.lostNode(error)) }
+      return try cluster.addresses(isInterrupted: { [interruption] in interruption.isRequested })
+    } catch let fault as LocalFault where fault.code == "local.nodeDied" && error != nil {
+      // It can be started once more.
+      throw RuntimeFault("nodeLost", fault.message, context: fault.context)
+    }
   }
 
   /// The node that an error says is gone. One that is only busy with the end of the last run is

@@ -1,3 +1,4 @@
+import ArgumentParser
 import CommandLineSupport
 import Foundation
 import ShardPackaging
@@ -67,6 +68,11 @@ final class RunningModel {
     let peers =
       try job.map { PeerList(peers: Ranks.addresses(of: others, $0)) }
       ?? Self.peers(of: package, path, place, others)
+    if peers == nil, !others.isEmpty, place.cluster.isGiven {
+      throw ValidationError(
+        "--key and --insecure go with --peers: this bundle holds every node, and their processes "
+          + "speak within this machine.")
+    }
     transport =
       try job == nil && !others.isEmpty
       ? place.cluster.makeTransport(for: peers?.addresses ?? []) : nil

@@ -20,12 +20,14 @@ public protocol MPIJob: AnyObject, Sendable {
   /// Throws: that rank's own fault.
   func waitForOthers(isInterrupted: () -> Bool) throws
   /// Waits until rank 0 says that the work is over.
-  func waitForEnd()
+  ///
+  /// Throws: `transport.mpi` where MPI fails.
+  func waitForEnd() throws
 
   /// Sends what is on its way, tells the others where this is rank 0, and leaves MPI; links end.
   ///
-  /// Waits for the other ranks to do the same, but not for one that hangs.
-  func leave()
+  /// Waits for the other ranks to do the same, but not longer than `patience`: one may hang.
+  func leave(patience: Duration)
 }
 
 extension MPIJob {

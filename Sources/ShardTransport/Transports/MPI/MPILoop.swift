@@ -36,7 +36,12 @@
       for reader in readers.values { reader.link.disconnected("the job is over") }
       readers = [:]
       messages.finish()
-      shared.update { $0.hasLeft = true }
+      let late = shared.update { shared in
+        shared.hasLeft = true
+        defer { shared.orders = [] }
+        return shared.orders
+      }
+      for case .open(_, let link) in late { link.disconnected("the job is over") }
     }
 
     private mutating func turn() throws(TransportFault) {

@@ -80,7 +80,13 @@
 
     var transport: any Transport { MPITransport(self) }
 
-    func order(_ order: Order) { shared.update { $0.orders.append(order) } }
+    func order(_ order: Order) {
+      let isFollowed = shared.update { shared in
+        if !shared.hasLeft { shared.orders.append(order) }
+        return !shared.hasLeft
+      }
+      if !isFollowed, case .open(_, let link) = order { link.disconnected("the job is over") }
+    }
 
     func sayReady() { order(.tell(.ready, rank: 0)) }
 
@@ -103,17 +109,20 @@
       }
     }
 
-    func waitForEnd() {
-      _ = shared.wait { $0.isOver || $0.failure != nil ? true : nil }
+    func waitForEnd() throws {
+      _ = try shared.wait { shared -> Bool? in
+        if let failure = shared.failure { throw failure }
+        return shared.isOver ? true : nil
+      }
     }
 
-    func leave() {
+    func leave(patience: Duration) {
       if rank == 0 {
         for other in 1..<max(size, 1) { order(.tell(.end, rank: other)) }
       }
       order(.leave)
       // A rank that hangs keeps the others from leaving, but not from ending.
-      _ = shared.wait(until: Monotonic.now() + .seconds(3)) { $0.hasLeft ? true : nil }
+      _ = shared.wait(until: Monotonic.now() + patience) { $0.hasLeft ? true : nil }
     }
   }
 
