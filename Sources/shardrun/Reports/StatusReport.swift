@@ -47,7 +47,7 @@ struct StatusReport {
       let (status, numbers) = (answer.status, answer.status.statistics)
       let layers = status.description.layers
       table.add([
-        node.name, status.activity.rawValue + (status.coordinator.map { " " + Program.singleLine($0) } ?? ""),
+        node.name, Self.activity(status),
         "\(layers.lowerBound)-\(layers.upperBound - 1)" + (numbers.holdsHead ? ", head" : ""),
         Quantity.describe(bytes: status.residentBytes),
         numbers.ledgerBytes.map { Quantity.describe(bytes: $0) } ?? "",
@@ -57,6 +57,11 @@ struct StatusReport {
       ])
     }
     return table.rendered() + reasons
+  }
+
+  /// What a node does, with the name that its coordinator has given itself.
+  private static func activity(_ status: NodeStatus) -> String {
+    status.activity.rawValue + (status.coordinator.map { " " + Program.singleLine($0) } ?? "")
   }
 
   private static func time(_ seconds: Double) -> String {
