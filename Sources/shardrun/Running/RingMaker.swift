@@ -51,10 +51,11 @@ final class RingMaker {
     after error: (any Error)?
   ) throws -> [(name: String, address: HostPort)] {
     guard let cluster else { return [] }
+    let isFirst = error == nil
     do {
       if let error { try cluster.replace(lost: Self.lostNode(error)) }
       return try cluster.addresses(isInterrupted: { [interruption] in interruption.isRequested })
-    } catch let fault as LocalFault where fault.code == "local.nodeDied" && error != nil {
+    } catch let fault where fault.code == "local.nodeDied" && !isFirst {
       // It can be started once more.
       throw RuntimeFault("nodeLost", fault.message, context: fault.context)
     }
