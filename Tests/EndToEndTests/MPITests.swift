@@ -125,7 +125,7 @@ extension EndToEnd {
       let program = try started()
       let ranks = program.children
       program.send(SIGTERM)
-      _ = try #require(program.finish(withinSeconds: 10))
+      _ = try #require(program.finish(withinSeconds: 25))
       #expect(RunningProgram.wait(seconds: 3) { !ranks.contains(where: RunningProgram.exists) })
     }
   }

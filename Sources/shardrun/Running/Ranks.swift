@@ -18,7 +18,11 @@ enum Ranks {
       guard place.mpi else { return try work(interruption) }
       let job = try joined.get()
       do {
-        try job.rank > 0 ? serve(job, path, place) : work(interruption)
+        if job.rank > 0 {
+          try serve(job, path, place)
+        } else {
+          try work(interruption)
+        }
       } catch {
         // Where a rank is lost the user does not wait for it once more.
         let isLoss = (error as? any Fault)?.exitStatus == .unavailable

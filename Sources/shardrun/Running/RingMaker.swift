@@ -48,16 +48,16 @@ final class RingMaker {
 
   /// Where the node processes of this machine listen, those that are gone started again.
   private func children(
-    after error: (any Error)?
+    after loss: (any Error)?
   ) throws -> [(name: String, address: HostPort)] {
     guard let cluster else { return [] }
-    let isFirst = error == nil
     do {
-      if let error { try cluster.replace(lost: Self.lostNode(error)) }
+      if let loss { try cluster.replace(lost: Self.lostNode(loss)) }
       return try cluster.addresses(isInterrupted: { [interruption] in interruption.isRequested })
-    } catch let fault where fault.code == "local.nodeDied" && !isFirst {
+    } catch {
+      guard loss != nil, error.code == "local.nodeDied" else { throw error }
       // It can be started once more.
-      throw RuntimeFault("nodeLost", fault.message, context: fault.context)
+      throw RuntimeFault("nodeLost", error.message, context: error.context)
     }
   }
 
