@@ -44,8 +44,7 @@ import Testing
     _ = sentCount.wait(until: Monotonic.now() + .milliseconds(200)) { $0 > 2 ? true : nil }
     #expect(sentCount.withLock { $0 } == 2)
     #expect(pair.far.frameCount == 2)
-    pair.far.consume()
-    pair.far.consumesAtOnce = true
+    pair.far.consume(fromNowOn: true)
     #expect(pair.far.frames(10).count == 10)
     sender.finish()
   }

@@ -38,10 +38,13 @@ final class Recorder: LinkHandler {
 
   var frameCount: Int { state.withLock { $0.frames.count } }
 
-  /// Works off all frames so far.
-  func consume() {
+  /// Works off all frames so far, and where it is wanted all that will come.
+  func consume(fromNowOn: Bool = false) {
     let (link, frames) = state.withLock { state in
-      defer { state.consumed = state.frames.count }
+      defer {
+        state.consumed = state.frames.count
+        if fromNowOn { state.consumesAtOnce = true }
+      }
       return (state.link, state.frames[state.consumed...])
     }
     for frame in frames { link?.consume(frame) }
