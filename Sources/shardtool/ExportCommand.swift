@@ -1,5 +1,7 @@
 import ArgumentParser
+import Checkpoints
 import CommandLineSupport
+import Foundation
 import ShardPackaging
 import ShardPreparation
 import TensorCore
@@ -35,7 +37,7 @@ struct ExportCommand: ParsableCommand {
   @Option(help: "Export only this node (oci).")
   var node: String?
 
-  @Option(help: "What weights become (gguf): keep, f16, q8_0, q4_0, q4_k or q6_k.")
+  @Option(help: "What weights become (gguf): keep, f16, q8_0 (default), q4_0, q4_k or q6_k.")
   var type: GGUFExport.WeightType?
 
   @Option(
@@ -59,6 +61,8 @@ struct ExportCommand: ParsableCommand {
 
   private func exportWeights() throws {
     let target = output ?? "shards/model.gguf"
+    try refuseForeignFile(target)
+    if output == nil { try Directory.create("shards") }
     let job = try GGUFExport(source, type: type ?? .q8_0)
     for note in job.notes { common.note("note: \(note)") }
     let bar = common.makeProgressBar()
@@ -73,6 +77,17 @@ struct ExportCommand: ParsableCommand {
           + "\(Quantity.describe(bytes: type.bytes))\n")
     }
     common.note("\(Quantity.describe(bytes: summary.byteCount)) written to \(target)")
+  }
+
+  /// A GGUF file replaces a GGUF file, and nothing else.
+  private func refuseForeignFile(_ target: String) throws {
+    guard FileManager.default.fileExists(atPath: target) || Directory.isLink(target) else { return }
+    guard Directory.isFileItself(target), GGUFFile.isOne(path: target) else {
+      throw FileFault(
+        code: "export.foreignFile",
+        message: "\(target) exists and is no GGUF file; give another --output or remove it",
+        exitStatus: .cannotCreate, path: target)
+    }
   }
 
   private func exportImages() throws {
