@@ -24,13 +24,13 @@ struct FrameNoise {
     conversation = [
       text(
         16,
-        #"{"protocol":2,"role":"coordinator","run":"r1","bundle":"\#(bundleID)","from":"node-0","#
-          + #""to":"node-1"}"#),
+        #"{"protocol":3,"role":"coordinator","run":"r1","sequences":1,"bundle":"\#(bundleID)","#
+          + #""from":"node-0","to":"node-1"}"#),
       text(18, #"{"previous":"node-0","next":null}"#), step(1, position: 0),
       step(2, position: 1), text(20, #"{"restart":false}"#),
       Frame(kind: 67, payload: [3, 0, 0, 0, 0, 0, 1, 0, 0, 0]),
       Frame(kind: 65, payload: [4, 0, 0, 0, 0, 0]), Frame(kind: 0), step(5, position: 0),
-      text(22, #"{"protocol":2}"#), text(23, #"{"protocol":2,"echo":false}"#),
+      text(22, #"{"protocol":3}"#), text(23, #"{"protocol":3,"echo":false}"#),
     ]
   }
 

@@ -5,8 +5,8 @@ public enum ProcessBytes {
   static let baseBytes = 40 << 20
   /// Touched stack, allocator's arena and decompression context of a thread.
   static let threadBytes = 512 << 10
-  /// Frames of hidden states on a node: at most three come in, one is being made, two go out.
-  static let frames = 6
+  /// Frames of hidden states on a node for each coordinator: at most three come in, two go out.
+  static let frames = 5
 
   /// Raw bytes of a chunk of a blob.
   public static let chunkByteCount = 4 << 20
@@ -23,7 +23,8 @@ public enum ProcessBytes {
 
   static func runtimeBytes(_ settings: PlanSettings, hiddenSize: Int) -> Int {
     let frame = settings.prefillChunk * hiddenSize * MemoryLayout<Float>.size
-    return baseBytes + settings.threads * threadBytes + frames * frame
+    // One more is being made. There may be as many coordinators as sequences.
+    return baseBytes + settings.threads * threadBytes + (1 + frames * settings.sequences) * frame
   }
 
   /// A tokenizer's tables and its files while they are read.

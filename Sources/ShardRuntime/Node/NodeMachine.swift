@@ -1,9 +1,9 @@
 import ShardTransport
 
-/// The rules by which a node serves one coordinator after another, without sockets or threads.
+/// The rules by which a node serves coordinators, without sockets or threads.
 ///
-/// A run begins with a coordinator's hello and ends with the loss of any of its links; then the
-/// node is free for the next one.
+/// A run begins with a coordinator's hello and ends with the loss of any of its links. It has some
+/// of the node's sequences for itself; there may be others as long as sequences are left.
 struct NodeMachine {
   typealias LinkID = UInt64
 
@@ -26,10 +26,10 @@ struct NodeMachine {
     case close(LinkID, Farewell)
     /// Connect to the next node and report `dialed`.
     case dial(ControlMessage.Peer, run: Int)
-    /// Forget all sequences and compute for these links from now on.
-    case begin(run: Int, coordinator: LinkID, downstream: LinkID?)
+    /// Forget these sequences and compute them for these links from now on.
+    case begin(run: Int, coordinator: LinkID, downstream: LinkID?, sequences: [Int])
     case compute(Frame, from: LinkID, run: Int)
-    case sendStatistics(to: LinkID, restart: Bool)
+    case sendStatistics(to: LinkID, run: Int, restart: Bool)
     /// Let the link be measured, where no other one is.
     case answerProbes(on: LinkID)
     /// Let the link stay, to ask.
@@ -45,6 +45,8 @@ struct NodeMachine {
     let id: String
     let coordinator: LinkID
     let coordinatorName: String
+    /// The node's sequences that it has for itself.
+    let sequences: [Int]
     var join: ControlMessage.Join?
     var upstream: (link: LinkID, name: String)?
     var downstream: LinkID?
@@ -55,6 +57,10 @@ struct NodeMachine {
     var input: LinkID? {
       join?.previous == coordinatorName ? coordinator : upstream?.link
     }
+
+    func has(_ link: LinkID) -> Bool {
+      link == coordinator || link == upstream?.link || link == downstream
+    }
   }
 
   /// Links that may be open without a hello.
@@ -63,13 +69,22 @@ struct NodeMachine {
   static let mostObservers = 8
 
   let description: StageDescription
-  private var run: Run?
+  /// How many it holds at once.
+  private let sequences: Int
+  /// Those that no run has.
+  private var free: [Int]
+  /// In the order in which they came.
+  private var runs: [Run] = []
   private var runCount = 0
   private var strangers: Set<LinkID> = []
   private var observers: Set<LinkID> = []
   private var isStopping = false
 
-  init(_ description: StageDescription) { self.description = description }
+  init(_ description: StageDescription, sequences: Int) {
+    self.description = description
+    self.sequences = sequences
+    free = Array(0..<sequences)
+  }
 
   mutating func handle(_ event: Event) -> [Action] {
     switch event {
@@ -82,7 +97,7 @@ struct NodeMachine {
       return []
     case .control(let message, let link): return receive(message, from: link)
     case .data(let frame, let link):
-      guard let run, run.hasBegun, link == run.input else {
+      guard let run = runs.first(where: { $0.hasBegun && $0.input == link }) else {
         return refuse(link, unexpected("data outside of a run"))
       }
       return [.compute(frame, from: link, run: run.number)]
@@ -90,8 +105,8 @@ struct NodeMachine {
     case .dialed(let result, let number): return dialed(result, run: number)
     case .closed(let link, let closure): return closed(link, closure)
     case .computeFailed(let fault, let number):
-      guard let run, run.number == number else { return [] }
-      return end(telling: Farewell(fault), because: fault.message)
+      guard let index = runs.firstIndex(where: { $0.number == number }) else { return [] }
+      return end(index, telling: Farewell(fault), because: fault.message)
     case .stop: return stop()
     }
   }
@@ -99,14 +114,17 @@ struct NodeMachine {
   // MARK: Handshake
 
   private mutating func receive(_ message: ControlMessage, from link: LinkID) -> [Action] {
+    let index = runs.firstIndex { $0.has(link) }
+    let run = index.map { runs[$0] }
     switch message {
     case .hello(let hello): return greet(hello, link)
-    case .join(let join) where link == run?.coordinator: return take(join, link)
-    case .welcome(let next) where link == run?.downstream: return welcomed(by: next, link)
+    case .join(let join) where link == run?.coordinator: return take(join, of: index ?? 0)
+    case .welcome(let next) where link == run?.downstream:
+      return welcomed(by: next, of: index ?? 0)
     case .statisticsRequest(let restart) where link == run?.coordinator:
-      return [.sendStatistics(to: link, restart: restart)]
+      return [.sendStatistics(to: link, run: run?.number ?? 0, restart: restart)]
     case .probe where strangers.contains(link):
-      guard run == nil else { return refuse(link, busy(with: "a run")) }
+      guard runs.isEmpty else { return refuse(link, busy(with: "a run")) }
       strangers.remove(link)
       return [.answerProbes(on: link), .log(.measured(on: link))]
     case .statusRequest(let isEcho)
@@ -130,11 +148,14 @@ struct NodeMachine {
     }
     guard !isEcho else { return actions + [.send(.statusRequest(isEcho: true), to: link)] }
     let activity: NodeStatus.Activity =
-      run.map { $0.hasBegun ? .serving : .joining } ?? .idle
+      runs.isEmpty ? .idle : runs.contains(where: \.hasBegun) ? .serving : .joining
+    let names = runs.map(\.coordinatorName).joined(separator: ", ")
     return actions + [
       .sendStatus(
         to: link,
-        Occupation(activity: activity, coordinator: run?.coordinatorName, runs: runCount))
+        Occupation(
+          activity: activity, coordinator: runs.isEmpty ? nil : names, runs: runCount,
+          sequences: sequences, sequencesInUse: sequences - free.count))
     ]
   }
 
@@ -145,26 +166,50 @@ struct NodeMachine {
     if let fault = misdirected(hello) { return refuse(link, fault) }
     switch hello.role {
     case .coordinator:
-      guard run == nil else { return refuse(link, busy(with: "another coordinator")) }
       guard !isStopping else { return refuse(link, stopping) }
+      if let fault = noRoom(for: hello) { return refuse(link, fault) }
       runCount += 1
-      run = Run(
-        number: runCount, id: hello.run, coordinator: link, coordinatorName: hello.from)
+      runs.append(
+        Run(
+          number: runCount, id: hello.run, coordinator: link, coordinatorName: hello.from,
+          sequences: Array(free.prefix(hello.sequences))))
+      free.removeFirst(hello.sequences)
       return [
         .send(.welcome(description), to: link), .establish(link),
         .log(.coordinatorConnected(hello.from, on: link)),
       ]
     case .upstream:
-      guard let run, run.id == hello.run, run.upstream == nil,
-        run.join == nil || run.join?.previous == hello.from
+      guard
+        let index = runs.firstIndex(where: {
+          $0.id == hello.run && $0.upstream == nil
+            && ($0.join == nil || $0.join?.previous == hello.from)
+        })
       else {
         return refuse(
           link,
           RuntimeFault("unknownRun", "\(description.node) takes no part in a run of \(hello.from)"))
       }
-      self.run?.upstream = (link, hello.from)
-      return [.send(.welcome(description), to: link), .establish(link)] + beginIfComplete()
+      runs[index].upstream = (link, hello.from)
+      return [.send(.welcome(description), to: link), .establish(link)] + beginIfComplete(index)
     }
+  }
+
+  /// Why a coordinator cannot have the sequences that it asks for.
+  private func noRoom(for hello: ControlMessage.Hello) -> RuntimeFault? {
+    guard hello.sequences <= sequences else {
+      return RuntimeFault(
+        "unknownSequence",
+        "\(description.node) has room for \(sequences) sequences, not for \(hello.sequences)",
+        exitStatus: .usage, context: ["node": description.node])
+    }
+    if runs.contains(where: { $0.id == hello.run }) {
+      return unexpected("a hello of a run that it takes part in")
+    }
+    if hello.sequences <= free.count { return nil }
+    if runs.count == 1, free.isEmpty { return busy(with: "another coordinator") }
+    return busy(
+      with: "\(runs.count) \(runs.count == 1 ? "coordinator" : "coordinators") that use "
+        + "\(sequences - free.count) of its \(sequences) sequences")
   }
 
   /// Why a hello is not for this node.
@@ -185,19 +230,25 @@ struct NodeMachine {
     return nil
   }
 
-  private mutating func take(_ join: ControlMessage.Join, _ link: LinkID) -> [Action] {
-    guard let run, run.join == nil, (join.next == nil) == description.holdsHead,
+  private mutating func take(_ join: ControlMessage.Join, of index: Int) -> [Action] {
+    let run = runs[index]
+    guard run.join == nil, (join.next == nil) == description.holdsHead,
       run.upstream == nil || run.upstream?.name == join.previous
-    else { return refuse(link, unexpected("a place in the ring that this node cannot take")) }
-    self.run?.join = join
+    else {
+      return refuse(
+        run.coordinator, unexpected("a place in the ring that this node cannot take"))
+    }
+    runs[index].join = join
     if let next = join.next { return [.dial(next, run: run.number)] }
-    return beginIfComplete()
+    return beginIfComplete(index)
   }
 
   private mutating func dialed(
     _ result: Result<LinkID, TransportFault>, run number: Int
   ) -> [Action] {
-    guard let run, run.number == number, let next = run.join?.next else {
+    guard let index = runs.firstIndex(where: { $0.number == number }),
+      let next = runs[index].join?.next
+    else {
       guard case .success(let link) = result else { return [] }
       return [.close(link, Self.runEnded)]
     }
@@ -208,35 +259,40 @@ struct NodeMachine {
         message += "; give --peers addresses that are valid on all nodes"
       }
       return end(
+        index,
         telling: Farewell(
           "runtime.cannotReach", message, exitStatus: fault.exitStatus,
           context: ["node": next.name]),
         because: message)
     case .success(let link):
-      self.run?.downstream = link
+      runs[index].downstream = link
       let hello = ControlMessage.Hello(
-        role: .upstream, run: run.id, bundleID: description.bundleID, from: description.node,
-        to: next.name)
+        role: .upstream, run: runs[index].id, sequences: runs[index].sequences.count,
+        bundleID: description.bundleID, from: description.node, to: next.name)
       return [.send(.hello(hello), to: link)]
     }
   }
 
-  private mutating func welcomed(by next: StageDescription, _ link: LinkID) -> [Action] {
-    guard let run, !run.isDownstreamReady, next.node == run.join?.next?.name,
+  private mutating func welcomed(by next: StageDescription, of index: Int) -> [Action] {
+    guard let link = runs[index].downstream else { return [] }
+    guard !runs[index].isDownstreamReady, next.node == runs[index].join?.next?.name,
       next.bundleID == description.bundleID,
       next.layers.lowerBound == description.layers.upperBound
     else { return refuse(link, unexpected("a welcome of another node")) }
-    self.run?.isDownstreamReady = true
-    return [.establish(link)] + beginIfComplete()
+    runs[index].isDownstreamReady = true
+    return [.establish(link)] + beginIfComplete(index)
   }
 
-  private mutating func beginIfComplete() -> [Action] {
-    guard let run, !run.hasBegun, let join = run.join, run.input != nil,
+  private mutating func beginIfComplete(_ index: Int) -> [Action] {
+    let run = runs[index]
+    guard !run.hasBegun, let join = run.join, run.input != nil,
       join.next == nil || run.isDownstreamReady
     else { return [] }
-    self.run?.hasBegun = true
+    runs[index].hasBegun = true
     return [
-      .begin(run: run.number, coordinator: run.coordinator, downstream: run.downstream),
+      .begin(
+        run: run.number, coordinator: run.coordinator, downstream: run.downstream,
+        sequences: run.sequences),
       .send(.joined, to: run.coordinator), .log(.joined(run.coordinatorName)),
     ]
   }
@@ -246,26 +302,23 @@ struct NodeMachine {
   private mutating func closed(_ link: LinkID, _ closure: LinkClosure) -> [Action] {
     observers.remove(link)
     if strangers.remove(link) != nil { return gone(link, closure) }
-    guard let run else { return [] }
+    guard let index = runs.firstIndex(where: { $0.has(link) }) else { return [] }
+    let run = runs[index]
     if link == run.coordinator {
       var code: String?
       if case .violated(let violation, _) = closure { code = violation }
       return end(
-        telling: nil, because: "coordinator \(run.coordinatorName) \(closure)", code: code)
+        index, telling: nil, because: "coordinator \(run.coordinatorName) \(closure)", code: code)
     }
-    let name: String
-    switch link {
-    case run.upstream?.link: name = run.upstream?.name ?? ""
-    case run.downstream: name = run.join?.next?.name ?? ""
-    default: return []
-    }
+    let name = (link == run.downstream ? run.join?.next?.name : run.upstream?.name) ?? ""
     if case .farewell(let farewell) = closure, farewell == Self.runEnded {
       // The neighbour only follows someone else's fault, of which the coordinator hears elsewhere.
-      return end(telling: Self.runEnded, because: "\(name) has ended it")
+      return end(index, telling: Self.runEnded, because: "\(name) has ended it")
     }
     let message = "\(description.node) lost \(name): it \(closure)"
     return end(
-      telling: Farewell("runtime.nodeLost", message, context: ["node": name]), because: message)
+      index, telling: Farewell("runtime.nodeLost", message, context: ["node": name]),
+      because: message)
   }
 
   /// A stranger went before it had said who it is.
@@ -280,10 +333,10 @@ struct NodeMachine {
   }
 
   private mutating func end(
-    telling farewell: Farewell?, because reason: String, code: String? = nil
+    _ index: Int, telling farewell: Farewell?, because reason: String, code: String? = nil
   ) -> [Action] {
-    guard let run else { return [] }
-    self.run = nil
+    let run = runs.remove(at: index)
+    free = (free + run.sequences).sorted()
     var actions: [Action] = [.end(run: run.number)]
     if let farewell { actions.append(.close(run.coordinator, farewell)) }
     for link in [run.upstream?.link, run.downstream] {
@@ -300,13 +353,19 @@ struct NodeMachine {
     }
     strangers = []
     observers = []
-    return closures + end(telling: Farewell(stopping), because: "shutting down")
+    var ends: [Action] = []
+    while !runs.isEmpty {
+      ends += end(0, telling: Farewell(stopping), because: "shutting down")
+    }
+    return closures + ends
   }
 
   private mutating func refuse(_ link: LinkID, _ fault: RuntimeFault) -> [Action] {
     strangers.remove(link)
     observers.remove(link)
-    if link == run?.coordinator { return end(telling: Farewell(fault), because: fault.message) }
+    if let index = runs.firstIndex(where: { $0.coordinator == link }) {
+      return end(index, telling: Farewell(fault), because: fault.message)
+    }
     return [
       .close(link, Farewell(fault)), .log(.refused(fault.message, code: fault.code, on: link)),
     ]

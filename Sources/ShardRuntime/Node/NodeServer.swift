@@ -1,7 +1,7 @@
 import Logging
 import ShardTransport
 
-/// Serves one node's layers to a coordinator, one after another.
+/// Serves one node's layers to coordinators, as many at once as it has sequences for.
 ///
 /// Links are served on the transport's thread by `NodeMachine`; passes run on the stage's own
 /// thread, which sleeps while there is nothing to compute.
@@ -9,7 +9,8 @@ public final class NodeServer: Sendable {
   private struct State {
     var machine: NodeMachine
     var links: [UInt64: Link] = [:]
-    var run: RunLinks?
+    /// By number.
+    var runs: [Int: RunLinks] = [:]
     var listener: (any Listener)?
     /// Made when someone wants to measure a link.
     var probes: LinkProbeAnswers?
@@ -39,7 +40,8 @@ public final class NodeServer: Sendable {
     ownsTransport = transport == nil
     self.transport = transport ?? TCPTransport()
     self.logger = logger
-    state = Monitor(State(machine: NodeMachine(stage.description)))
+    state = Monitor(
+      State(machine: NodeMachine(stage.description, sequences: stage.sequences)))
   }
 
   /// Begins to listen and returns the address with its actual port.
@@ -102,17 +104,20 @@ public final class NodeServer: Sendable {
       state.links[link]?.close(farewell)
     case .dial(let peer, let run):
       dialer.enqueue { [self] in dial(peer, run: run) }
-    case .begin(let run, let coordinator, let downstream):
+    case .begin(let run, let coordinator, let downstream, let sequences):
       guard let coordinator = state.links[coordinator] else { return }
       let links = RunLinks(
-        run: run, coordinator: coordinator, downstream: downstream.flatMap { state.links[$0] })
-      state.run = links
-      stage.thread.enqueue { [stage] in stage.resetAll() }
+        run: run, coordinator: coordinator, downstream: downstream.flatMap { state.links[$0] },
+        sequences: sequences, meter: stage.makeMeter())
+      state.runs[run] = links
+      stage.thread.enqueue { [stage] in stage.reset(sequences) }
     case .compute(let frame, let link, let run):
-      guard let links = state.run, links.run == run, let source = state.links[link] else { return }
+      guard let links = state.runs[run], let source = state.links[link] else { return }
       stage.thread.enqueue { [self] in compute(frame, from: source, links) }
-    case .sendStatistics(let link, let restart):
-      let statistics = stage.meter.statistics(of: stage.description, restart: restart)
+    case .sendStatistics(let link, let run, let restart):
+      // Before it has begun there is nothing to count.
+      let meter = state.runs[run]?.meter ?? stage.makeMeter()
+      let statistics = meter.statistics(of: stage.description, restart: restart)
       try? state.links[link]?.send(ControlMessage.statistics(statistics).frame)
     case .answerProbes(let link):
       guard let link = state.links[link] else { return }
@@ -121,10 +126,7 @@ public final class NodeServer: Sendable {
       guard probes.isIdle else { return link.close(Farewell(anotherProbe)) }
       probes.take(link)
     case .end(let run):
-      if state.run?.run == run {
-        state.run?.end()
-        state.run = nil
-      }
+      state.runs.removeValue(forKey: run)?.end()
     case .observe(let link):
       state.links[link]?.establish(.strangers)
     case .sendStatus(let link, let occupation):
@@ -139,6 +141,7 @@ public final class NodeServer: Sendable {
       description: stage.description,
       statistics: stage.meter.statistics(of: stage.description, restart: false),
       activity: occupation.activity, coordinator: occupation.coordinator, runs: occupation.runs,
+      sequences: occupation.sequences, sequencesInUse: occupation.sequencesInUse,
       uptimeSeconds: (Monotonic.now() - startedAt).inSeconds,
       residentBytes: ProcessMemory.residentBytes)
   }

@@ -12,10 +12,14 @@ public struct NodeStatus: Sendable, Equatable {
   public var description: StageDescription
   public var statistics: NodeStatistics
   public var activity: Activity
-  /// The coordinator's name; nil while there is none.
+  /// The coordinator's name, or the names of all; nil while there is none.
   public var coordinator: String?
   /// Coordinators so far.
   public var runs: Int
+  /// Sequences that it can hold at once.
+  public var sequences: Int
+  /// Sequences that coordinators have now.
+  public var sequencesInUse: Int
   /// Seconds since the node began to listen.
   public var uptimeSeconds: Double
   /// Memory that the process has resident now.
@@ -28,5 +32,7 @@ extension NodeMachine {
     var activity: NodeStatus.Activity
     var coordinator: String?
     var runs: Int
+    var sequences: Int
+    var sequencesInUse: Int
   }
 }

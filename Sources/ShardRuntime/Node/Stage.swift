@@ -14,6 +14,7 @@ public final class Stage: @unchecked Sendable {
   /// Where passes run that others wait for.
   let thread = DedicatedThread()
   private let executors: [any StageExecutor]
+  private let ledgerBytes: Int?
   private let hidden: Matrix
   /// How many positions each sequence holds.
   private var positions: [Int]
@@ -29,6 +30,7 @@ public final class Stage: @unchecked Sendable {
     precondition(!executors.isEmpty, "a stage needs an executor")
     self.description = description
     self.executors = executors
+    self.ledgerBytes = ledgerBytes
     meter = StageMeter(ledgerBytes: ledgerBytes)
     hidden = Matrix(rows: description.prefillChunk, columns: description.hiddenSize)
     positions = [Int](repeating: 0, count: executors.count)
@@ -38,12 +40,17 @@ public final class Stage: @unchecked Sendable {
   /// Sequences that it can hold at once.
   public var sequences: Int { executors.count }
 
+  /// Counts the passes of one run.
+  func makeMeter() -> StageMeter { StageMeter(ledgerBytes: ledgerBytes) }
+
   /// Receives what a pass has to say to the coordinator.
   typealias Emit = (ResultMessage.Part) throws -> Void
 
   /// Forgets a sequence.
   func reset(sequence: Int) throws(RuntimeFault) {
-    guard executors.indices.contains(sequence) else { throw unknownSequence(sequence) }
+    guard executors.indices.contains(sequence) else {
+      throw unknownSequence(sequence, room: executors.count)
+    }
     executors[sequence].reset()
     positions[sequence] = 0
     written[sequence] = 0
@@ -56,7 +63,9 @@ public final class Stage: @unchecked Sendable {
 
   /// Forgets a sequence from a position on.
   func rewind(sequence: Int, to position: Int) throws(RuntimeFault) {
-    guard executors.indices.contains(sequence) else { throw unknownSequence(sequence) }
+    guard executors.indices.contains(sequence) else {
+      throw unknownSequence(sequence, room: executors.count)
+    }
     guard position > 0 else { return try reset(sequence: sequence) }
     guard position <= positions[sequence],
       canRewind(to: position, written: written[sequence])
@@ -70,8 +79,13 @@ public final class Stage: @unchecked Sendable {
   }
 
   /// Forgets all sequences.
-  func resetAll() {
-    for index in executors.indices {
+  func resetAll() { reset(Array(executors.indices)) }
+
+  /// Forgets some sequences.
+  ///
+  /// Precondition: it has them.
+  func reset(_ sequences: [Int]) {
+    for index in sequences {
       executors[index].reset()
       positions[index] = 0
       written[index] = 0
@@ -87,8 +101,8 @@ public final class Stage: @unchecked Sendable {
     emit: Emit
   ) throws -> StepMessage? {
     let plan = Pass(
-      request: request, sequence: sequence, layersDone: 0, firstPosition: firstPosition,
-      rows: ids.count, output: output)
+      request: request, sequence: sequence, place: sequence, layersDone: 0,
+      firstPosition: firstPosition, rows: ids.count, output: output)
     try check(plan)
     for id in ids where id < 0 || Int(id) >= description.vocabularySize {
       throw RuntimeFault.tokenOutsideVocabulary(id, description.vocabularySize)
@@ -99,10 +113,17 @@ public final class Stage: @unchecked Sendable {
   }
 
   /// Runs the hidden states of another node through this node's layers.
-  func run(_ message: StepMessage, emit: Emit) throws -> StepMessage? {
+  ///
+  /// - Parameters:
+  ///   - place: which of this stage's sequences the message's number means.
+  ///   - meter: counts the pass beside the stage's own.
+  func run(
+    _ message: StepMessage, in place: Int, meter: StageMeter, emit: Emit
+  ) throws -> StepMessage? {
     let plan = Pass(
-      request: message.request, sequence: message.sequence, layersDone: message.layersDone,
-      firstPosition: message.firstPosition, rows: message.rows, output: message.output)
+      request: message.request, sequence: message.sequence, place: place,
+      layersDone: message.layersDone, firstPosition: message.firstPosition, rows: message.rows,
+      output: message.output, meter: meter)
     try check(plan)
     let expected =
       message.rows * description.hiddenFormat.byteCount(columns: description.hiddenSize)
@@ -118,18 +139,26 @@ public final class Stage: @unchecked Sendable {
 
   private struct Pass {
     let request: UInt32
+    /// In the count of the run.
     let sequence: Int
+    /// The same in the stage's.
+    let place: Int
     let layersDone: Int
     let firstPosition: Int
     let rows: Int
     let output: StepOutput
+    var meter: StageMeter?
   }
 
   private func compute(_ pass: Pass, since start: Duration, _ emit: Emit) throws -> StepMessage? {
-    executors[pass.sequence].forward(hidden, rows: pass.rows, firstPosition: pass.firstPosition)
-    positions[pass.sequence] += pass.rows
-    written[pass.sequence] = max(written[pass.sequence], positions[pass.sequence])
-    defer { meter.record(rows: pass.rows, time: Monotonic.now() - start) }
+    executors[pass.place].forward(hidden, rows: pass.rows, firstPosition: pass.firstPosition)
+    positions[pass.place] += pass.rows
+    written[pass.place] = max(written[pass.place], positions[pass.place])
+    defer {
+      let time = Monotonic.now() - start
+      meter.record(rows: pass.rows, time: time)
+      pass.meter?.record(rows: pass.rows, time: time)
+    }
     guard description.holdsHead else {
       return StepMessage(
         request: pass.request, sequence: pass.sequence, layersDone: description.layers.upperBound,
@@ -143,7 +172,7 @@ public final class Stage: @unchecked Sendable {
   // MARK: The head
 
   private func answer(_ pass: Pass, _ emit: Emit) throws {
-    let executor = executors[pass.sequence]
+    let executor = executors[pass.place]
     switch pass.output {
     case .nothing:
       try emit(.done)
@@ -192,7 +221,9 @@ public final class Stage: @unchecked Sendable {
   // MARK: Checks
 
   private func check(_ pass: Pass) throws(RuntimeFault) {
-    guard executors.indices.contains(pass.sequence) else { throw unknownSequence(pass.sequence) }
+    guard executors.indices.contains(pass.place) else {
+      throw unknownSequence(pass.place, room: executors.count)
+    }
     guard pass.layersDone == description.layers.lowerBound else {
       throw RuntimeFault(
         "layerOrder",
@@ -205,10 +236,10 @@ public final class Stage: @unchecked Sendable {
         "\(description.node) got \(pass.rows) rows where 1 to \(description.prefillChunk) fit",
         exitStatus: .bug)
     }
-    guard pass.firstPosition == positions[pass.sequence] else {
+    guard pass.firstPosition == positions[pass.place] else {
       throw RuntimeFault(
         "positionMismatch",
-        "\(description.node) holds \(positions[pass.sequence]) positions of the sequence but was "
+        "\(description.node) holds \(positions[pass.place]) positions of the sequence but was "
           + "to go on at position \(pass.firstPosition); reset the sequence first",
         exitStatus: .bug)
     }
@@ -225,10 +256,10 @@ public final class Stage: @unchecked Sendable {
     }
   }
 
-  private func unknownSequence(_ sequence: Int) -> RuntimeFault {
+  func unknownSequence(_ sequence: Int, room: Int) -> RuntimeFault {
     RuntimeFault(
       "unknownSequence",
-      "\(description.node) has room for \(executors.count) sequences, not for number \(sequence)",
+      "\(description.node) has room for \(room) sequences, not for number \(sequence)",
       exitStatus: .bug)
   }
 }

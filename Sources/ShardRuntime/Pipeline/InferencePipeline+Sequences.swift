@@ -1,6 +1,6 @@
 /// Whatever runs several sequences of a model at once, so that no node waits for another.
 public protocol SequencesRunner: AnyObject {
-  /// How many sequences the nodes have room for.
+  /// How many sequences it can have under way.
   var sequences: Int { get }
 
   /// Sends ids of a sequence on their way; at position 0 the sequence is forgotten first.

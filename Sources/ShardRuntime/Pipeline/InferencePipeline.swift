@@ -14,6 +14,9 @@ public final class InferencePipeline {
     /// Other addresses that serve the same part, by the name of the node: tried in order where
     /// its own does not answer.
     public var spares: [String: [HostPort]] = [:]
+    /// How many sequences to have for itself on each node; nil takes all that were planned, which
+    /// is also the most. Other coordinators may have the rest.
+    public var sequences: Int?
     public init(prefillChunk: Int? = nil) { self.prefillChunk = prefillChunk }
   }
 
@@ -50,7 +53,8 @@ public final class InferencePipeline {
   ) throws {
     self.stage = stage
     description = stage.description
-    slots = [Slot](repeating: Slot(), count: stage.sequences)
+    slots = [Slot](
+      repeating: Slot(), count: max(1, min(options.sequences ?? .max, stage.sequences)))
     chunk = max(1, min(options.prefillChunk ?? .max, stage.description.prefillChunk))
     if peers.isEmpty, stage.description.nodeNames == [stage.description.node] {
       try RingCoverage.check([stage.description])
@@ -59,7 +63,7 @@ public final class InferencePipeline {
       return
     }
     ring = try RingClient(
-      stage.description, peers: peers, transport: transport, options: options)
+      stage.description, sequences: slots.count, peers: peers, transport: transport, options: options)
     do {
       try probe()
     } catch {

@@ -25,6 +25,8 @@ enum ControlMessage: Sendable, Equatable {
     var role: Role
     /// Different for each ring ever made.
     var run: String
+    /// How many the ring will use, from 0 on.
+    var sequences: Int
     var bundleID: String
     /// Who speaks, and to whom it believes to speak.
     var from: String
@@ -42,7 +44,7 @@ enum ControlMessage: Sendable, Equatable {
     var address: HostPort
   }
 
-  static let protocolVersion = 2
+  static let protocolVersion = 3
 
   private enum Kind: UInt8 {
     case hello = 16
@@ -60,8 +62,8 @@ enum ControlMessage: Sendable, Equatable {
     case .hello(let hello):
       let object: JSONObject = [
         "protocol": .integer(Int64(hello.protocolVersion)), "role": .string(hello.role.rawValue),
-        "run": .string(hello.run), "bundle": .string(hello.bundleID),
-        "from": .string(hello.from), "to": .string(hello.to),
+        "run": .string(hello.run), "sequences": .integer(Int64(hello.sequences)),
+        "bundle": .string(hello.bundleID), "from": .string(hello.from), "to": .string(hello.to),
       ]
       return (.hello, object)
     case .welcome(let description): return (.welcome, description.object)
@@ -99,10 +101,13 @@ enum ControlMessage: Sendable, Equatable {
       guard let role = Hello.Role(rawValue: try fields.string("role")) else {
         throw PayloadReader.malformed("role is unknown")
       }
+      let sequences = try fields.integer("sequences")
+      guard sequences >= 1 else { throw PayloadReader.malformed("a ring without sequences") }
       self = .hello(
         Hello(
-          role: role, run: try fields.string("run"), bundleID: try fields.string("bundle"),
-          from: try fields.string("from"), to: try fields.string("to")))
+          role: role, run: try fields.string("run"), sequences: sequences,
+          bundleID: try fields.string("bundle"), from: try fields.string("from"),
+          to: try fields.string("to")))
     case .welcome: self = .welcome(try StageDescription(fields))
     case .join:
       self = .join(

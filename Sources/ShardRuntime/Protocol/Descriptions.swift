@@ -66,6 +66,8 @@ extension NodeStatus {
       "stage": .object(description.object), "statistics": .object(statistics.object),
       "activity": .string(activity.rawValue),
       "coordinator": coordinator.map(JSONValue.string) ?? .null, "runs": .integer(Int64(runs)),
+      "sequences": .integer(Int64(sequences)),
+      "sequences_in_use": .integer(Int64(sequencesInUse)),
       "uptime": .double(uptimeSeconds), "resident_bytes": .integer(Int64(residentBytes)),
     ]
   }
@@ -79,6 +81,8 @@ extension NodeStatus {
       description: try StageDescription(try fields.object("stage")),
       statistics: try NodeStatistics(try fields.object("statistics")), activity: activity,
       coordinator: try fields.optionalString("coordinator"), runs: try fields.integer("runs"),
+      sequences: try fields.integer("sequences"),
+      sequencesInUse: try fields.integer("sequences_in_use"),
       uptimeSeconds: uptime, residentBytes: try fields.integer("resident_bytes"))
   }
 }

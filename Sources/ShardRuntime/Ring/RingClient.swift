@@ -13,7 +13,7 @@ final class RingClient: Sendable {
   ///
   /// Peers that refuse the connection or are busy are asked again until the patience is over.
   init(
-    _ own: StageDescription, peers: [(name: String, address: HostPort)],
+    _ own: StageDescription, sequences: Int, peers: [(name: String, address: HostPort)],
     transport given: (any Transport)?, options: InferencePipeline.Options
   ) throws {
     self.own = own
@@ -27,7 +27,8 @@ final class RingClient: Sendable {
       let deadline = Monotonic.now() + options.connectPatience
       for (index, peer) in self.peers.enumerated() {
         let greeter = Greeter(
-          own: own, run: run, state: state, transport: transport, index: index,
+          own: own, run: run, sequences: sequences, state: state, transport: transport,
+          index: index,
           addresses: [peer.address] + (options.spares[peer.name] ?? []))
         links.append(try greeter.connect(until: deadline))
       }
@@ -181,6 +182,8 @@ final class RingClient: Sendable {
 private struct Greeter {
   let own: StageDescription
   let run: String
+  /// How many the ring is to have.
+  let sequences: Int
   let state: Monitor<RingState>
   let transport: any Transport
   let index: Int
@@ -233,7 +236,8 @@ private struct Greeter {
       state.peers[index].closure = link.closure
     }
     let hello = ControlMessage.Hello(
-      role: .coordinator, run: run, bundleID: own.bundleID, from: own.node, to: peer.name)
+      role: .coordinator, run: run, sequences: sequences, bundleID: own.bundleID, from: own.node,
+      to: peer.name)
     try? link.send(ControlMessage.hello(hello).frame)
     let answer = state.wait { state -> Result<StageDescription, RuntimeFault>? in
       if let welcome = state.peers[index].welcome { return .success(welcome) }

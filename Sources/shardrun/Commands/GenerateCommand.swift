@@ -31,7 +31,8 @@ struct GenerateCommand: ParsableCommand {
     try Ranks.guarded(bundle.path, place) { interruption in
       let model = try RunningModel(
         bundle: bundle.path, place: place, common: common, interruption: interruption,
-        text: prompt.tokenIDs == nil ? .needed : .ifPossible, failure: failure.policy)
+        text: prompt.tokenIDs == nil ? .needed : .ifPossible,
+        sequences: prompt.readsLines ? prompt.sequences : 1, failure: failure.policy)
       defer { model.stop() }
       if prompt.readsLines, let path = prompt.promptFile {
         let batch = LineBatch(

@@ -12,10 +12,10 @@ import TensorKernels
 struct NodeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "node",
-    abstract: "Serves this node's layers to a coordinator.",
+    abstract: "Serves this node's layers to coordinators.",
     discussion: """
-      Verifies and loads the node's part, listens, and serves one coordinator after another until \
-      it gets SIGTERM or Ctrl-C. Beyond this machine it speaks with holders of the same cluster \
+      Verifies and loads the node's part, listens, and serves coordinators until it gets SIGTERM or \
+      Ctrl-C: as many at once as sequences were planned (plan --sequences N). Beyond this machine it speaks with holders of the same cluster \
       identity only: --key FILE, or ~/.config/shardtool/cluster.pem.
       """)
 

@@ -59,9 +59,12 @@ struct StatusReport {
     return table.rendered() + reasons
   }
 
-  /// What a node does, with the name that its coordinator has given itself.
+  /// What a node does, with the names that its coordinators have given themselves, and how many of
+  /// its sequences they have.
   private static func activity(_ status: NodeStatus) -> String {
-    status.activity.rawValue + (status.coordinator.map { " " + Program.singleLine($0) } ?? "")
+    guard let names = status.coordinator else { return status.activity.rawValue }
+    let use = status.sequences > 1 ? " (\(status.sequencesInUse)/\(status.sequences))" : ""
+    return "\(status.activity.rawValue) \(Program.singleLine(names))\(use)"
   }
 
   private static func time(_ seconds: Double) -> String {
@@ -102,6 +105,8 @@ struct StatusReport {
     object["embedding"] = .bool(numbers.holdsEmbedding)
     object["head"] = .bool(numbers.holdsHead)
     object["context"] = JSONValue(status.description.context)
+    object["sequences"] = JSONValue(status.sequences)
+    object["sequences_in_use"] = JSONValue(status.sequencesInUse)
     object["runs"] = JSONValue(status.runs)
     object["uptime_seconds"] = .double(status.uptimeSeconds)
     object["steps"] = JSONValue(numbers.steps)

@@ -45,7 +45,7 @@ struct LineBatch {
     let room = model.pipeline.sequences
     if let width, width > room {
       common.note("--sequences \(width): taking \(room), as many as were planned")
-    } else if room == 1, requests.count > 1, model.package.nodeNames.count > 1 {
+    } else if width == nil, room == 1, requests.count > 1, model.package.nodeNames.count > 1 {
       common.note("one prompt after another: plan with --sequences N to run several at once")
     }
     let generator = BatchGenerator(

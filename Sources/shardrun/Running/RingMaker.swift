@@ -12,20 +12,23 @@ final class RingMaker {
   private let cluster: LocalCluster?
   private let transport: (any Transport)?
   private let prefillChunk: Int?
+  private let sequences: Int?
   private let interruption: Interruption
 
   /// - Parameters:
   ///   - peers: where the other nodes are; nil where the cluster has them.
   ///   - transport: stays the caller's.
+  ///   - sequences: how many to have; nil takes all.
   init(
     stage: Stage, peers: PeerList?, cluster: LocalCluster?, transport: (any Transport)?,
-    prefillChunk: Int?, interruption: Interruption
+    prefillChunk: Int?, sequences: Int?, interruption: Interruption
   ) {
     self.stage = stage
     self.peers = peers
     self.cluster = cluster
     self.transport = transport
     self.prefillChunk = prefillChunk
+    self.sequences = sequences
     self.interruption = interruption
   }
 
@@ -38,6 +41,7 @@ final class RingMaker {
     pipeline?.shutdown()
     var options = InferencePipeline.Options(prefillChunk: prefillChunk)
     options.connectPatience = patience
+    options.sequences = sequences
     options.spares = peers?.spares ?? [:]
     let addresses = try peers?.peers ?? children(after: error)
     let ring = try InferencePipeline(

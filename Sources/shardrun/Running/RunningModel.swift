@@ -48,12 +48,13 @@ final class RunningModel {
   /// Starts the node processes of `--local`, loads this node's shard, connects.
   ///
   /// - Parameters:
+  ///   - sequences: how many to have under way at once; nil takes all that were planned.
   ///   - failure: what happens where a node is lost, now or later.
   ///   - check: sees the package and the tokenizer before the weights are read.
   /// Throws: any module's fault; no process is left behind then.
   init(
     bundle path: String, place: PlaceOptions, common: CommonOptions, interruption: Interruption,
-    text: Text = .needed, failure: FailurePolicy = .abort,
+    text: Text = .needed, sequences: Int? = 1, failure: FailurePolicy = .abort,
     check: (VerifiedPackage, Tokenizer?) throws -> Void = { _, _ in }
   ) throws {
     let start = ContinuousClock.now
@@ -94,7 +95,7 @@ final class RunningModel {
       maker = RingMaker(
         stage: shard.makeStage(), peers: peers, cluster: cluster,
         transport: job?.transport ?? transport, prefillChunk: place.prefillChunk,
-        interruption: interruption)
+        sequences: sequences, interruption: interruption)
       // A rank that is lost takes the whole job of mpirun along.
       recovery = RingRecovery(
         job == nil ? failure : .abort, isInterrupted: { interruption.isRequested },

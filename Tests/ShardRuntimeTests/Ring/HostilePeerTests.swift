@@ -16,11 +16,11 @@ import Testing
   private var hello: Frame {
     frame(
       16,
-      #"{"protocol":2,"role":"coordinator","run":"r1","bundle":"bundle-1","from":"node-0","#
-        + #""to":"node-1"}"#)
+      #"{"protocol":3,"role":"coordinator","run":"r1","sequences":1,"bundle":"bundle-1","#
+        + #""from":"node-0","to":"node-1"}"#)
   }
 
-  private var probe: Frame { frame(22, #"{"protocol":2}"#) }
+  private var probe: Frame { frame(22, #"{"protocol":3}"#) }
 
   private var join: Frame { frame(18, #"{"previous":"node-0","next":null}"#) }
 
@@ -109,6 +109,11 @@ import Testing
     #expect(code(frame(22, #"{"protocol":1}"#)) == "runtime.protocolVersion")
     #expect(code(frame(16, "{")) == "runtime.malformedMessage")
     #expect(code(frame(16, #"{"protocol":1}"#)) == "runtime.protocolVersion")
+    for sequences in ["0", "-1", "1e300", "\"1\""] {
+      let text = String(decoding: hello.payload, as: UTF8.self)
+      let other = text.replacing(#""sequences":1"#, with: #""sequences":\#(sequences)"#)
+      #expect(code(frame(16, other)) == "runtime.malformedMessage", "\(sequences)")
+    }
     #expect(code(frame(33, "{}")) == "runtime.malformedMessage")
     #expect(
       code(hello, frame(18, #"{"previous":"node-0","next":7}"#)) == "runtime.malformedMessage")

@@ -65,7 +65,7 @@ import Testing
     let cluster = try TinyCluster(TinyPlan(cuts: [3]))
     let address = cluster.peers[0].address
     var encoder = FrameEncoder()
-    let question = Frame(kind: 23, payload: Array(#"{"protocol":2,"echo":false}"#.utf8))
+    let question = Frame(kind: 23, payload: Array(#"{"protocol":3,"echo":false}"#.utf8))
     let bytes = encoder.encode(question)
     var asking: [RawPeer] = []
     for _ in 0..<8 {
