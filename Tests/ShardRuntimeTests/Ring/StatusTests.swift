@@ -26,12 +26,15 @@ import Testing
     _ = try pipeline.run([4], firstPosition: 3, output: .sample(.greedy, step: 0))
     let serving = try ask(address)
     #expect(serving.status.activity == .serving && serving.status.coordinator == "node-0")
-    #expect(serving.status.runs == 1 && serving.status.statistics.steps == 2)
-    #expect(serving.status.statistics.tokens == 4)
+    // All that the node has ever done, with the token that went round when the ring was made.
+    #expect(serving.status.runs == 1 && serving.status.statistics.steps == 3)
+    #expect(serving.status.statistics.tokens == 5)
+    #expect(serving.status.sequences == 1 && serving.status.sequencesInUse == 1)
     #expect(serving.status.statistics.secondsPerDecodeStep != nil)
     // Asking has not disturbed the run, nor counted anything anew.
     #expect(try pipeline.run([5], firstPosition: 4, output: .nothing) == .none)
     #expect(try pipeline.statistics().last?.steps == 3)
+    #expect(try ask(address).status.statistics.steps == 4)
     pipeline.shutdown()
     let after = Monotonic.now() + .seconds(2)
     while try ask(address).status.activity != .idle, Monotonic.now() < after {}
