@@ -63,7 +63,8 @@ public final class InferencePipeline {
       return
     }
     ring = try RingClient(
-      stage.description, sequences: slots.count, peers: peers, transport: transport, options: options)
+      stage.description, sequences: slots.count, peers: peers, transport: transport,
+      options: options)
     do {
       try probe()
     } catch {

@@ -14,9 +14,10 @@ struct NodeCommand: ParsableCommand {
     commandName: "node",
     abstract: "Serves this node's layers to coordinators.",
     discussion: """
-      Verifies and loads the node's part, listens, and serves coordinators until it gets SIGTERM or \
-      Ctrl-C: as many at once as sequences were planned (plan --sequences N). Beyond this machine it speaks with holders of the same cluster \
-      identity only: --key FILE, or ~/.config/shardtool/cluster.pem.
+      Verifies and loads the node's part, listens, and serves coordinators until it gets SIGTERM \
+      or Ctrl-C: as many at once as sequences were planned (plan --sequences N). Beyond this \
+      machine it speaks with holders of the same cluster identity only: --key FILE, or \
+      ~/.config/shardtool/cluster.pem.
       """)
 
   static let defaultAddress = "127.0.0.1:7070"
