@@ -18,7 +18,8 @@ import Testing
       rows.append(
         (0..<Int.random(in: 1...100, using: &random)).map { _ in
           Float.random(in: -1...1, using: &random)
-            * Float(sign: .plus, exponent: Int.random(in: -spread...spread, using: &random),
+            * Float(
+              sign: .plus, exponent: Int.random(in: -spread...spread, using: &random),
               significand: 1)
         })
       rows.append(
