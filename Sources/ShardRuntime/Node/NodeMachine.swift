@@ -149,15 +149,23 @@ struct NodeMachine {
     guard !isEcho else { return actions + [.send(.statusRequest(isEcho: true), to: link)] }
     let activity: NodeStatus.Activity =
       runs.isEmpty ? .idle : runs.contains(where: \.hasBegun) ? .serving : .joining
-    let names = runs.map(\.coordinatorName).joined(separator: ", ")
     return actions + [
       .sendStatus(
         to: link,
         Occupation(
-          activity: activity, coordinator: runs.isEmpty ? nil : names, runs: runCount,
+          activity: activity, coordinator: runs.isEmpty ? nil : coordinators, runs: runCount,
           sequences: sequences, sequencesInUse: sequences - free.count))
     ]
   }
+
+  /// Their names, if they are no more than a message may hold.
+  private var coordinators: String {
+    let names = runs.map(\.coordinatorName).joined(separator: ", ")
+    return names.utf8.count <= 1000 ? names : "\(runs.count) coordinators"
+  }
+
+  /// Whether a run goes on.
+  func has(run number: Int) -> Bool { runs.contains { $0.number == number } }
 
   private mutating func greet(_ hello: ControlMessage.Hello, _ link: LinkID) -> [Action] {
     guard strangers.remove(link) != nil else {
@@ -202,13 +210,14 @@ struct NodeMachine {
         "\(description.node) has room for \(sequences) sequences, not for \(hello.sequences)",
         exitStatus: .usage, context: ["node": description.node])
     }
+    // Its coordinator may have come another way before, and lost it.
     if runs.contains(where: { $0.id == hello.run }) {
-      return unexpected("a hello of a run that it takes part in")
+      return busy(with: "another link of this run")
     }
     if hello.sequences <= free.count { return nil }
     if runs.count == 1, free.isEmpty { return busy(with: "another coordinator") }
     return busy(
-      with: "\(runs.count) \(runs.count == 1 ? "coordinator" : "coordinators") that use "
+      with: (runs.count == 1 ? "a coordinator that uses " : "\(runs.count) coordinators that use ")
         + "\(sequences - free.count) of its \(sequences) sequences")
   }
 

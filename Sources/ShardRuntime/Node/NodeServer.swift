@@ -167,7 +167,8 @@ public final class NodeServer: Sendable {
   /// Connects to the next node, again while it does not answer, for a moment.
   private func dial(_ peer: ControlMessage.Peer, run: Int) {
     let patience = Monotonic.now() + .seconds(1)
-    while true {
+    // One that is over by then keeps no other waiting.
+    while state.withLock({ $0.machine.has(run: run) }) {
       do throws(TransportFault) {
         let link = try transport.connect(to: peer.address, timeout: .seconds(1), handler: self)
         guard register(link) else { return link.close() }

@@ -94,7 +94,9 @@ public final class RingRecovery {
     let node = context["node"] ?? "a node"
     return RuntimeFault(
       "nodeLost",
-      "\(node) did not come back within \(describe(time)): \(latest.message)",
+      latest.code == "runtime.busy"
+        ? "\(node) had no room within \(describe(time)): \(latest.message)"
+        : "\(node) did not come back within \(describe(time)): \(latest.message)",
       exitStatus: latest.exitStatus, context: context)
   }
 

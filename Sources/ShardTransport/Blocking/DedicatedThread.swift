@@ -9,7 +9,8 @@ public final class DedicatedThread: Sendable {
   public typealias Job = @Sendable () -> Void
 
   private struct Queue {
-    var jobs: [Job] = []
+    /// Nil where it has been taken, so that nothing of it is kept.
+    var jobs: [Job?] = []
     var next = 0
     var isClosed = false
     var hasEnded = false
@@ -17,9 +18,14 @@ public final class DedicatedThread: Sendable {
     mutating func take() -> Job? {
       guard next < jobs.count else { return nil }
       let job = jobs[next]
+      jobs[next] = nil
       next += 1
+      // A queue that is never empty does not grow either.
       if next == jobs.count {
         jobs.removeAll(keepingCapacity: true)
+        next = 0
+      } else if next >= 64, 2 * next >= jobs.count {
+        jobs.removeFirst(next)
         next = 0
       }
       return job

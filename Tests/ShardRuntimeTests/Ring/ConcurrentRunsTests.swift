@@ -96,7 +96,7 @@ import Testing
       try pipeline(cluster, sequences: 2, patience: .milliseconds(200))
     }
     #expect(fault.code == "runtime.busy" && fault.exitStatus == .tryAgain)
-    #expect(fault.message.contains("use 2 of its 3 sequences"), "\(fault.message)")
+    #expect(fault.message.contains("a coordinator that uses 2 of its 3 sequences"), "\(fault.message)")
     let second = try pipeline(cluster, sequences: 1)
     _ = try token(second, [1, 2], at: 0)
     // What one gives back another can have.
@@ -132,6 +132,44 @@ import Testing
     var last = try token(alone, [5, 6, 7], at: 0)
     for round in 0..<8 { last = try token(alone, [last], at: 3 + round) }
     #expect(last == expected)
+  }
+
+  /// However long names are, the status can be read.
+  @Test func namesDoNotFillTheStatus() throws {
+    let cluster = try TinyCluster(TinyPlan(cuts: [3], sequences: 2))
+    let address = cluster.peers[0].address
+    let name = String(repeating: "n", count: 1020)
+    let peers = try ["r1", "r2"].map { run in
+      var encoder = FrameEncoder()
+      let peer = try #require(RawPeer(address))
+      let hello = Self.hello.replacing("r1", with: run).replacing("node-0", with: name)
+      peer.send(encoder.encode(Frame(kind: 16, payload: Array(hello.utf8))))
+      _ = try #require(peer.readSome())
+      return peer
+    }
+    let transport = TCPTransport()
+    defer { transport.shutdown() }
+    let status = try StatusQuery(transport: transport).ask(address).status
+    #expect(status.coordinator == "2 coordinators" && status.sequencesInUse == 2)
+    withExtendedLifetime(peers) {}
+  }
+
+  /// A coordinator that comes again while its run is still there is asked to wait.
+  @Test func aRunIsThereOnce() throws {
+    let cluster = try TinyCluster(TinyPlan(cuts: [3], sequences: 2))
+    var encoder = FrameEncoder()
+    let hello = encoder.encode(Frame(kind: 16, payload: Array(Self.hello.utf8)))
+    let first = try #require(RawPeer(cluster.peers[0].address))
+    first.send(hello)
+    _ = try #require(first.readSome())
+    let second = try #require(RawPeer(cluster.peers[0].address))
+    second.send(hello)
+    let words = try #require(second.readToEnd())
+    #expect(
+      RawPeer.frames(words).contains {
+        String(decoding: $0.payload, as: UTF8.self).contains("runtime.busy")
+      })
+    withExtendedLifetime(first) {}
   }
 
   /// A sequence that is another coordinator's cannot be named.
