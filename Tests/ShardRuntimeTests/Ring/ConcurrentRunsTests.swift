@@ -96,7 +96,8 @@ import Testing
       try pipeline(cluster, sequences: 2, patience: .milliseconds(200))
     }
     #expect(fault.code == "runtime.busy" && fault.exitStatus == .tryAgain)
-    #expect(fault.message.contains("a coordinator that uses 2 of its 3 sequences"), "\(fault.message)")
+    #expect(
+      fault.message.contains("a coordinator that uses 2 of its 3 sequences"), "\(fault.message)")
     let second = try pipeline(cluster, sequences: 1)
     _ = try token(second, [1, 2], at: 0)
     // What one gives back another can have.
